@@ -1,0 +1,134 @@
+/**
+ * The closed union of operations: everything that can be done to a machine.
+ *
+ * Page numbers are absolute virtual page numbers inside the engine; the scenario format counts
+ * from its region start (`trace/scenario.ts` converts). Field names are those of the scenario
+ * format, so a parsed line is an operation.
+ */
+
+/** Protection letters: any of `r`, `w`, `x` in this order, or `n` for PROT_NONE. */
+export type Prot = 'n' | 'r' | 'w' | 'x' | 'rw' | 'rx' | 'wx' | 'rwx';
+
+export type MadviseAdvice =
+  | 'normal'
+  | 'random'
+  | 'sequential'
+  | 'willneed'
+  | 'dontneed'
+  | 'free'
+  | 'remove'
+  | 'dontfork'
+  | 'dofork'
+  | 'mergeable'
+  | 'unmergeable'
+  | 'hugepage'
+  | 'nohugepage'
+  | 'dontdump'
+  | 'dodump'
+  | 'wipeonfork'
+  | 'keeponfork'
+  | 'cold'
+  | 'pageout'
+  | 'populate_read'
+  | 'populate_write'
+  | 'dontneed_locked'
+  | 'collapse'
+  | 'guard_install'
+  | 'guard_remove';
+
+/** Name of a file in the scenario, as given by its `file` operation. */
+export type FileId = string | number;
+
+/** A page range of one process. */
+interface RangeOperation {
+  readonly p: number;
+  readonly at: number;
+  readonly n: number;
+}
+
+/** Flags are `|`-joined: private shared anon fixed hugetlb populate locked noreserve growsdown stack. */
+export interface MmapOperation extends RangeOperation {
+  readonly op: 'mmap';
+  readonly prot: Prot;
+  readonly flags: string;
+  readonly file?: FileId;
+  /** File offset in pages. */
+  readonly off?: number;
+}
+
+export type Operation =
+  | MmapOperation
+  | (RangeOperation & { readonly op: 'munmap' | 'munlock' })
+  | (RangeOperation & { readonly op: 'mprotect'; readonly prot: Prot })
+  | (RangeOperation & { readonly op: 'mlock'; readonly onfault?: number })
+  | (RangeOperation & {
+      readonly op: 'mremap';
+      readonly new: number;
+      readonly to?: number;
+      /** none, maymove, fixed (MAYMOVE|FIXED), dontunmap (MAYMOVE|DONTUNMAP), `|`-joined. */
+      readonly flags: string;
+    })
+  | (RangeOperation & { readonly op: 'madvise'; readonly advice: MadviseAdvice })
+  | (RangeOperation & { readonly op: 'read' })
+  | (RangeOperation & { readonly op: 'write'; readonly v: number })
+  | { readonly op: 'fork'; readonly p: number; readonly c: number }
+  | { readonly op: 'exit'; readonly p: number }
+  | { readonly op: 'brk_at' | 'brk'; readonly p: number; readonly at: number }
+  | (RangeOperation & { readonly op: 'pin' | 'vmsplice'; readonly id: number })
+  | { readonly op: 'unpin'; readonly p: number; readonly id: number }
+  | { readonly op: 'vmdrain'; readonly p: number; readonly id: number; readonly n: number }
+  | (RangeOperation & { readonly op: 'pvm_write'; readonly q: number; readonly v: number })
+  | (RangeOperation & { readonly op: 'mem_write'; readonly v: number })
+  | (RangeOperation & {
+      readonly op: 'uffd_move';
+      readonly to: number;
+      readonly allow_holes?: number;
+    })
+  | { readonly op: 'prctl_merge'; readonly p: number; readonly on: number }
+  | {
+      readonly op: 'file';
+      readonly id: FileId;
+      readonly n: number;
+      readonly kind: 'tmp' | 'memfd' | 'memfd_hugetlb';
+    }
+  | {
+      readonly op: 'filewrite';
+      readonly file: FileId;
+      readonly at: number;
+      readonly n: number;
+      readonly v: number;
+    }
+  | {
+      readonly op: 'fileread' | 'punch';
+      readonly file: FileId;
+      readonly at: number;
+      readonly n: number;
+    }
+  | { readonly op: 'ftruncate'; readonly file: FileId; readonly n: number }
+  | { readonly op: 'config'; readonly key: string; readonly value: string | number }
+  | { readonly op: 'ksm'; readonly scans: number }
+  | { readonly op: 'ksm_unmerge' }
+  | { readonly op: 'swapon'; readonly kind?: 'zram' | 'file' }
+  | { readonly op: 'swapoff' }
+  | { readonly op: 'memcg'; readonly p: number; readonly on: number }
+  | { readonly op: 'reclaim' }
+  | { readonly op: 'dump'; readonly label: string }
+  | { readonly op: 'drain' }
+  | { readonly op: 'sleep'; readonly ms: number }
+  | { readonly op: 'compact' };
+
+/** A value read from a page: the word, or the signal that the access raised. */
+export type PageValue = number | 'SEGV' | 'BUS' | null;
+
+/** What one operation answered. Field names are those of the state format. */
+export interface OperationResult {
+  readonly ret: number;
+  /** Name of the errno, with `ret` −1. */
+  readonly err?: string;
+  /** Minor faults of a read or write. */
+  readonly flt?: number;
+  /** Major faults of a read or write. */
+  readonly maj?: number;
+  /** Run-length coded values: `[value, count]`. */
+  readonly vals?: ReadonlyArray<readonly [PageValue, number]>;
+}
