@@ -1,0 +1,5 @@
+/** File formats: recordings, scenarios, states; readers, writers and importers. */
+export * from './event.js';
+export * from './recording.js';
+export * from './snapshot.js';
+export * from './tables.js';
