@@ -1,0 +1,374 @@
+import { NIL } from './units.js';
+import { RowPool } from './row_pool.js';
+
+const BLACK = 0;
+const RED = 1;
+
+/** One tree: its root row. Rows belong to an `IntervalPool`. */
+export interface IntervalTree {
+  root: number;
+}
+
+/**
+ * Interval trees over one set of columns: red-black, ordered by start (equal starts in order of
+ * insertion), each node augmented with the largest last value below it. Intervals are closed.
+ *
+ * Insertion, removal and the first match are O(log n). Source: spec 10 §10.
+ * @kernel interval_tree_insert
+ */
+export class IntervalPool {
+  private readonly rows = new RowPool();
+  start = new Float64Array(64);
+  last = new Float64Array(64);
+  /** Largest `last` in the subtree. @kernel rb_subtree_last */
+  subtreeLast = new Float64Array(64);
+  private left = new Int32Array(64);
+  private right = new Int32Array(64);
+  private parent = new Int32Array(64);
+  private color = new Uint8Array(64);
+  /** Work counter: nodes looked at by searches. */
+  visited = 0;
+
+  /** Takes a row that is in no tree. */
+  alloc(): number {
+    const row = this.rows.alloc();
+    if (row >= this.start.length) this.grow();
+    return row;
+  }
+
+  free(row: number): void {
+    this.rows.free(row);
+  }
+
+  static tree(): IntervalTree {
+    return { root: NIL };
+  }
+
+  /** Puts a row into the tree; behind rows with an equal start. */
+  insert(tree: IntervalTree, row: number, start: number, last: number): void {
+    const { left, right, subtreeLast } = this;
+    const starts = this.start;
+    starts[row] = start;
+    this.last[row] = last;
+    subtreeLast[row] = last;
+    let parent = NIL;
+    let at = tree.root;
+    let wentLeft = false;
+    while (at !== NIL) {
+      parent = at;
+      if (subtreeLast[at] < last) subtreeLast[at] = last;
+      wentLeft = start < starts[at];
+      at = wentLeft ? left[at] : right[at];
+    }
+    this.attach(tree, row, parent, wentLeft);
+  }
+
+  /** Puts a row directly behind `previous` in order, which must have the same start. */
+  insertAfter(tree: IntervalTree, row: number, previous: number, last: number): void {
+    const { left, right, subtreeLast } = this;
+    this.start[row] = this.start[previous];
+    this.last[row] = last;
+    subtreeLast[row] = last;
+    let parent = previous;
+    let wentLeft = false;
+    if (right[previous] !== NIL) {
+      parent = right[previous];
+      while (left[parent] !== NIL) parent = left[parent];
+      wentLeft = true;
+    }
+    for (let at = parent; at !== NIL && subtreeLast[at] < last; at = this.parent[at]) {
+      subtreeLast[at] = last;
+    }
+    this.attach(tree, row, parent, wentLeft);
+  }
+
+  private attach(tree: IntervalTree, row: number, parent: number, wentLeft: boolean): void {
+    this.left[row] = NIL;
+    this.right[row] = NIL;
+    this.parent[row] = parent;
+    this.color[row] = RED;
+    if (parent === NIL) tree.root = row;
+    else if (wentLeft) this.left[parent] = row;
+    else this.right[parent] = row;
+    this.balanceInsert(tree, row);
+  }
+
+  /** Takes a row out of its tree. */
+  remove(tree: IntervalTree, row: number): void {
+    const { left, right, parent, color } = this;
+    let child: number;
+    let fixParent: number;
+    let removedColor: number;
+    if (left[row] !== NIL && right[row] !== NIL) {
+      let successor = right[row];
+      while (left[successor] !== NIL) successor = left[successor];
+      removedColor = color[successor];
+      child = right[successor];
+      if (parent[successor] === row) {
+        fixParent = successor;
+      } else {
+        fixParent = parent[successor];
+        left[fixParent] = child;
+        if (child !== NIL) parent[child] = fixParent;
+        right[successor] = right[row];
+        parent[right[row]] = successor;
+      }
+      left[successor] = left[row];
+      parent[left[row]] = successor;
+      color[successor] = color[row];
+      this.replaceChild(tree, row, successor);
+    } else {
+      child = left[row] === NIL ? right[row] : left[row];
+      removedColor = color[row];
+      fixParent = parent[row];
+      this.replaceChild(tree, row, child);
+    }
+    for (let at = fixParent; at !== NIL; at = parent[at]) this.update(at);
+    if (removedColor === BLACK) this.balanceRemove(tree, child, fixParent);
+  }
+
+  /** First row in order that overlaps [first, last], or NIL. @kernel interval_tree_iter_first */
+  iterFirst(tree: IntervalTree, first: number, last: number): number {
+    const root = tree.root;
+    if (root === NIL || this.subtreeLast[root] < first) return NIL;
+    return this.searchSubtree(root, first, last);
+  }
+
+  /** Next row in order that overlaps [first, last], or NIL. @kernel interval_tree_iter_next */
+  iterNext(row: number, first: number, last: number): number {
+    const { right, parent, start, subtreeLast } = this;
+    const lasts = this.last;
+    let at = row;
+    for (;;) {
+      const below = right[at];
+      if (below !== NIL && subtreeLast[below] >= first) {
+        return this.searchSubtree(below, first, last);
+      }
+      let child: number;
+      do {
+        child = at;
+        at = parent[at];
+        if (at === NIL) return NIL;
+      } while (right[at] === child);
+      this.visited += 1;
+      if (start[at] > last) return NIL;
+      if (lasts[at] >= first) return at;
+    }
+  }
+
+  private searchSubtree(from: number, first: number, last: number): number {
+    const { left, right, start, subtreeLast } = this;
+    const lasts = this.last;
+    let at = from;
+    for (;;) {
+      this.visited += 1;
+      const below = left[at];
+      if (below !== NIL && subtreeLast[below] >= first) {
+        at = below;
+        continue;
+      }
+      if (start[at] > last) return NIL;
+      if (lasts[at] >= first) return at;
+      at = right[at];
+      if (at === NIL || subtreeLast[at] < first) return NIL;
+    }
+  }
+
+  /** Leftmost row, or NIL. */
+  firstRow(tree: IntervalTree): number {
+    let at = tree.root;
+    if (at === NIL) return NIL;
+    while (this.left[at] !== NIL) at = this.left[at];
+    return at;
+  }
+
+  /** In-order successor, or NIL. */
+  nextRow(row: number): number {
+    let at = this.right[row];
+    if (at !== NIL) {
+      while (this.left[at] !== NIL) at = this.left[at];
+      return at;
+    }
+    at = row;
+    let up = this.parent[at];
+    while (up !== NIL && this.right[up] === at) {
+      at = up;
+      up = this.parent[at];
+    }
+    return up;
+  }
+
+  /**
+   * Checks order, augmentation, parent links and red-black balance. Returns what is wrong first,
+   * or undefined. Linear; for invariants and tests.
+   */
+  check(tree: IntervalTree): string | undefined {
+    if (tree.root === NIL) return undefined;
+    if (this.parent[tree.root] !== NIL) return `root row ${tree.root} has a parent`;
+    if (this.color[tree.root] === RED) return `root row ${tree.root} is red`;
+    const problem = this.checkBelow(tree.root);
+    return typeof problem === 'string' ? problem : undefined;
+  }
+
+  /** Black height below a row, or what is wrong. Depth is bounded by the balance it checks. */
+  private checkBelow(row: number): number | string {
+    if (row === NIL) return 1;
+    const { left, right, start, subtreeLast } = this;
+    let most = this.last[row];
+    for (const child of [left[row], right[row]]) {
+      if (child === NIL) continue;
+      if (this.parent[child] !== row) return `row ${child} does not point to its parent ${row}`;
+      if (this.color[row] === RED && this.color[child] === RED) return `red row ${row} has a red child`;
+      most = Math.max(most, subtreeLast[child]);
+    }
+    if (left[row] !== NIL && start[left[row]] > start[row]) return `row ${row} starts before its left child`;
+    if (right[row] !== NIL && start[right[row]] < start[row]) return `row ${row} starts after its right child`;
+    if (subtreeLast[row] !== most) return `row ${row} says subtree last ${subtreeLast[row]}, not ${most}`;
+    const leftHeight = this.checkBelow(left[row]);
+    if (typeof leftHeight === 'string') return leftHeight;
+    const rightHeight = this.checkBelow(right[row]);
+    if (typeof rightHeight === 'string') return rightHeight;
+    if (leftHeight !== rightHeight) return `black heights below row ${row} differ`;
+    return leftHeight + (this.color[row] === BLACK ? 1 : 0);
+  }
+
+  private update(row: number): void {
+    const { left, right, subtreeLast } = this;
+    let most = this.last[row];
+    const a = left[row];
+    if (a !== NIL && subtreeLast[a] > most) most = subtreeLast[a];
+    const b = right[row];
+    if (b !== NIL && subtreeLast[b] > most) most = subtreeLast[b];
+    subtreeLast[row] = most;
+  }
+
+  private replaceChild(tree: IntervalTree, row: number, by: number): void {
+    const { left, right, parent } = this;
+    const above = parent[row];
+    if (by !== NIL) parent[by] = above;
+    if (above === NIL) tree.root = by;
+    else if (left[above] === row) left[above] = by;
+    else right[above] = by;
+  }
+
+  private rotateLeft(tree: IntervalTree, row: number): number {
+    const { left, right, parent, subtreeLast } = this;
+    const up = right[row];
+    right[row] = left[up];
+    if (left[up] !== NIL) parent[left[up]] = row;
+    this.replaceChild(tree, row, up);
+    left[up] = row;
+    parent[row] = up;
+    subtreeLast[up] = subtreeLast[row];
+    this.update(row);
+    return up;
+  }
+
+  private rotateRight(tree: IntervalTree, row: number): number {
+    const { left, right, parent, subtreeLast } = this;
+    const up = left[row];
+    left[row] = right[up];
+    if (right[up] !== NIL) parent[right[up]] = row;
+    this.replaceChild(tree, row, up);
+    right[up] = row;
+    parent[row] = up;
+    subtreeLast[up] = subtreeLast[row];
+    this.update(row);
+    return up;
+  }
+
+  private balanceInsert(tree: IntervalTree, inserted: number): void {
+    const { left, right, parent, color } = this;
+    let row = inserted;
+    for (;;) {
+      let above = parent[row];
+      if (above === NIL) {
+        color[row] = BLACK;
+        return;
+      }
+      if (color[above] === BLACK) return;
+      const top = parent[above];
+      const onLeft = left[top] === above;
+      const uncle = onLeft ? right[top] : left[top];
+      if (uncle !== NIL && color[uncle] === RED) {
+        color[above] = BLACK;
+        color[uncle] = BLACK;
+        color[top] = RED;
+        row = top;
+        continue;
+      }
+      if (onLeft) {
+        if (right[above] === row) above = this.rotateLeft(tree, above);
+        this.rotateRight(tree, top);
+      } else {
+        if (left[above] === row) above = this.rotateRight(tree, above);
+        this.rotateLeft(tree, top);
+      }
+      color[above] = BLACK;
+      color[top] = RED;
+      return;
+    }
+  }
+
+  private balanceRemove(tree: IntervalTree, from: number, fromParent: number): void {
+    const { left, right, parent, color } = this;
+    let row = from;
+    let above = fromParent;
+    while (above !== NIL && (row === NIL || color[row] === BLACK)) {
+      const onLeft = left[above] === row;
+      let sibling = onLeft ? right[above] : left[above];
+      if (color[sibling] === RED) {
+        color[sibling] = BLACK;
+        color[above] = RED;
+        if (onLeft) this.rotateLeft(tree, above);
+        else this.rotateRight(tree, above);
+        sibling = onLeft ? right[above] : left[above];
+      }
+      const near = onLeft ? left[sibling] : right[sibling];
+      const far = onLeft ? right[sibling] : left[sibling];
+      const farRed = far !== NIL && color[far] === RED;
+      if (!farRed && (near === NIL || color[near] === BLACK)) {
+        color[sibling] = RED;
+        row = above;
+        above = parent[row];
+        continue;
+      }
+      if (!farRed) {
+        color[near] = BLACK;
+        color[sibling] = RED;
+        sibling = onLeft ? this.rotateRight(tree, sibling) : this.rotateLeft(tree, sibling);
+      }
+      color[sibling] = color[above];
+      color[above] = BLACK;
+      const outer = onLeft ? right[sibling] : left[sibling];
+      color[outer] = BLACK;
+      if (onLeft) this.rotateLeft(tree, above);
+      else this.rotateRight(tree, above);
+      return;
+    }
+    if (row !== NIL) color[row] = BLACK;
+  }
+
+  private grow(): void {
+    const length = this.start.length * 2;
+    const copyFloats = (from: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> => {
+      const to = new Float64Array(length);
+      to.set(from);
+      return to;
+    };
+    const copyInts = (from: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> => {
+      const to = new Int32Array(length);
+      to.set(from);
+      return to;
+    };
+    this.start = copyFloats(this.start);
+    this.last = copyFloats(this.last);
+    this.subtreeLast = copyFloats(this.subtreeLast);
+    this.left = copyInts(this.left);
+    this.right = copyInts(this.right);
+    this.parent = copyInts(this.parent);
+    const color = new Uint8Array(length);
+    color.set(this.color);
+    this.color = color;
+  }
+}

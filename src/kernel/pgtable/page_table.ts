@@ -1,0 +1,101 @@
+import { fail } from '../../base/errors.js';
+import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { RowPool } from '../../base/row_pool.js';
+import { PTE_TABLE } from './pte.js';
+
+/** Pages below one entry of a PUD table is 2^18, of a PGD table 2^27. */
+const PUD_SHIFT_PAGES = 18;
+const PGD_SHIFT_PAGES = 27;
+
+/**
+ * All page tables of a machine: nodes of 512 entries in two parallel columns.
+ *
+ * Node n owns entries [512n, 512n + 512). Level 4 is the top (PGD), level 1 holds PTEs; huge
+ * leaves live at levels 2 (2 MiB) and 3 (1 GiB). An "entry" below is an index into the columns.
+ * Growing replaces the columns: never hold one across a call that may allocate a node.
+ */
+export class PageTables {
+  private readonly nodes = new RowPool();
+  /** Payloads: see `pte.ts`. */
+  payload = new Uint32Array(ENTRIES_PER_TABLE * 64);
+  /** Flag words: see `pte.ts`. */
+  flags = new Uint16Array(ENTRIES_PER_TABLE * 64);
+
+  /** Takes an empty node. Invalidates held columns. */
+  allocNode(): number {
+    const node = this.nodes.alloc();
+    const from = node * ENTRIES_PER_TABLE;
+    if (from + ENTRIES_PER_TABLE > this.payload.length) {
+      const payload = new Uint32Array(this.payload.length * 2);
+      payload.set(this.payload);
+      this.payload = payload;
+      const flags = new Uint16Array(this.flags.length * 2);
+      flags.set(this.flags);
+      this.flags = flags;
+    }
+    return node;
+  }
+
+  /** Gives a node back; all its entries must be none. */
+  freeNode(node: number): void {
+    this.nodes.free(node);
+  }
+
+  /** Clears all entries of a node and gives it back. */
+  clearNode(node: number): void {
+    const from = node * ENTRIES_PER_TABLE;
+    this.flags.fill(0, from, from + ENTRIES_PER_TABLE);
+    this.nodes.free(node);
+  }
+
+  get nodeCount(): number {
+    return this.nodes.count;
+  }
+
+  /** PUD-table entry that covers `vpn`, or NIL if the PGD entry is empty. */
+  findPud(pgd: number, vpn: number): number {
+    const top = pgd * ENTRIES_PER_TABLE + Math.floor(vpn / 2 ** PGD_SHIFT_PAGES);
+    if ((this.flags[top] & PTE_TABLE) === 0) return NIL;
+    return this.payload[top] * ENTRIES_PER_TABLE + ((vpn >>> PUD_SHIFT_PAGES) & 511);
+  }
+
+  /** PMD-table entry that covers `vpn`, or NIL if an upper level is empty or a leaf. */
+  findPmd(pgd: number, vpn: number): number {
+    const pud = this.findPud(pgd, vpn);
+    if (pud === NIL || (this.flags[pud] & PTE_TABLE) === 0) return NIL;
+    return this.payload[pud] * ENTRIES_PER_TABLE + ((vpn >>> 9) & 511);
+  }
+
+  /** PTE of `vpn`, or NIL if there is no PTE table (an upper level is empty or a leaf). */
+  findPte(pgd: number, vpn: number): number {
+    const pmd = this.findPmd(pgd, vpn);
+    if (pmd === NIL || (this.flags[pmd] & PTE_TABLE) === 0) return NIL;
+    return this.payload[pmd] * ENTRIES_PER_TABLE + (vpn & 511);
+  }
+
+  /** PUD entry of `vpn`, making upper levels as needed. Invalidates held columns. */
+  allocPud(pgd: number, vpn: number): number {
+    const top = pgd * ENTRIES_PER_TABLE + Math.floor(vpn / 2 ** PGD_SHIFT_PAGES);
+    return this.childOf(top) * ENTRIES_PER_TABLE + ((vpn >>> PUD_SHIFT_PAGES) & 511);
+  }
+
+  /** PMD entry of `vpn`, making upper levels as needed. Invalidates held columns. */
+  allocPmd(pgd: number, vpn: number): number {
+    return this.childOf(this.allocPud(pgd, vpn)) * ENTRIES_PER_TABLE + ((vpn >>> 9) & 511);
+  }
+
+  /** PTE of `vpn`, making tables as needed; the PMD must not be a leaf. */
+  allocPte(pgd: number, vpn: number): number {
+    return this.childOf(this.allocPmd(pgd, vpn)) * ENTRIES_PER_TABLE + (vpn & 511);
+  }
+
+  private childOf(entry: number): number {
+    const flags = this.flags[entry];
+    if ((flags & PTE_TABLE) !== 0) return this.payload[entry];
+    if (flags !== 0) fail(`a page table is wanted below a leaf entry (flags 0x${flags.toString(16)})`);
+    const node = this.allocNode();
+    this.payload[entry] = node;
+    this.flags[entry] = PTE_TABLE;
+    return node;
+  }
+}

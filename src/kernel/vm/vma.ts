@@ -1,0 +1,68 @@
+import { NIL } from '../../base/units.js';
+import type { AnonVma, AnonVmaChain } from '../rmap/anon_vma_types.js';
+import type { OpenFile } from './address_space.js';
+import type { Mm } from './mm.js';
+
+/** One mapped range of an address space, in pages. @kernel vm_area_struct */
+export class Vma {
+  readonly mm: Mm;
+  /** First page. @kernel vm_area_struct.vm_start */
+  start: number;
+  /** First page behind. @kernel vm_area_struct.vm_end */
+  end: number;
+  /** Offset of `start` in the file, or in anonymous page-offset space. @kernel vm_pgoff */
+  pgoff: number;
+  /** `VM_*` bits. @kernel vm_area_struct.vm_flags */
+  flags: number;
+  /** The open file that backs it; each mmap call opens its own. @kernel vm_file */
+  file: OpenFile | undefined;
+  /** Where this VMA's own new pages go. @kernel vm_area_struct.anon_vma */
+  anonVma: AnonVma | undefined = undefined;
+  /** Newest first. @kernel vm_area_struct.anon_vma_chain */
+  anonVmaChain: AnonVmaChain[] = [];
+  /** Row in `Kernel.intervals` while on the file's i_mmap tree. @kernel vm_area_struct.shared */
+  sharedRow = NIL;
+  /** hugetlb: this mm made the reservation (fork children do not own it). */
+  ownsReservation = false;
+  /** hugetlb private: page indices (in huge pages of the file range) that are reserved or used. */
+  reservedPages: Set<number> | undefined = undefined;
+  /** Temporary stack of an exec in progress: migration leaves it alone. */
+  isTemporaryStack = false;
+  /** Taken out of its mm. */
+  detached = false;
+
+  constructor(
+    mm: Mm,
+    start: number,
+    end: number,
+    pgoff: number,
+    flags: number,
+    file: OpenFile | undefined,
+  ) {
+    this.mm = mm;
+    this.start = start;
+    this.end = end;
+    this.pgoff = pgoff;
+    this.flags = flags;
+    this.file = file;
+  }
+
+  get lengthPages(): number {
+    return this.end - this.start;
+  }
+
+  /** Last page offset, the closed end of the interval-tree key. @kernel vma_last_pgoff */
+  get lastPgoff(): number {
+    return this.pgoff + (this.end - this.start) - 1;
+  }
+}
+
+/** Private anonymous memory; shared anonymous memory has a shmem file. @kernel vma_is_anonymous */
+export function isAnonymous(vma: Vma): boolean {
+  return vma.file === undefined;
+}
+
+/** Linear page offset of a page of the VMA. @kernel linear_page_index */
+export function linearPageIndex(vma: Vma, vpn: number): number {
+  return vma.pgoff + (vpn - vma.start);
+}
