@@ -28,8 +28,7 @@ function fastContents(from: string, path: string): string {
   const file = join(from, path);
   const text = readFileSync(file, 'utf8');
   const code = path.endsWith('.js') || (path.endsWith('.ts') && !path.endsWith('.d.ts'));
-  const stripped =
-    code && path.startsWith('kernel/') && isStripped(path.slice('kernel/'.length));
+  const stripped = code && path.startsWith('kernel/') && isStripped(path.slice('kernel/'.length));
   return stripped ? stripGenerators(file, text) : text;
 }
 
@@ -61,8 +60,8 @@ function removeOrphans(emitted: string, sources: string): void {
 
 function main(): void {
   if (process.argv.includes('--sources')) {
-    const sources = filesBelow('src').filter(
-      (path) => /^(base|kernel)\/.*(?<!\.test)\.ts$/.test(path),
+    const sources = filesBelow('src').filter((path) =>
+      /^(base|kernel)\/.*(?<!\.test)\.ts$/.test(path),
     );
     mirror('src', 'dist/stripped', sources);
     return;

@@ -9,21 +9,22 @@ export interface Failure {
 }
 
 /** System errors that the user can act on, in words. */
-const SYSTEM_ERRORS: Readonly<Record<string, { readonly text: string; readonly exit: ExitCode }>> = {
-  ENOENT: { text: 'no such file or directory', exit: EXIT_USAGE },
-  ENOTDIR: { text: 'not a directory', exit: EXIT_USAGE },
-  EISDIR: { text: 'is a directory', exit: EXIT_USAGE },
-  EEXIST: { text: 'exists already', exit: EXIT_USAGE },
-  ENAMETOOLONG: { text: 'name too long', exit: EXIT_USAGE },
-  ELOOP: { text: 'too many symbolic links', exit: EXIT_USAGE },
-  EACCES: { text: 'permission denied', exit: EXIT_ENVIRONMENT },
-  EPERM: { text: 'operation not permitted', exit: EXIT_ENVIRONMENT },
-  EROFS: { text: 'read-only file system', exit: EXIT_ENVIRONMENT },
-  ENOSPC: { text: 'no space left on device', exit: EXIT_ENVIRONMENT },
-  EDQUOT: { text: 'disk quota exceeded', exit: EXIT_ENVIRONMENT },
-  EMFILE: { text: 'too many open files', exit: EXIT_ENVIRONMENT },
-  EADDRINUSE: { text: 'address in use', exit: EXIT_ENVIRONMENT },
-};
+const SYSTEM_ERRORS: Readonly<Record<string, { readonly text: string; readonly exit: ExitCode }>> =
+  {
+    ENOENT: { text: 'no such file or directory', exit: EXIT_USAGE },
+    ENOTDIR: { text: 'not a directory', exit: EXIT_USAGE },
+    EISDIR: { text: 'is a directory', exit: EXIT_USAGE },
+    EEXIST: { text: 'exists already', exit: EXIT_USAGE },
+    ENAMETOOLONG: { text: 'name too long', exit: EXIT_USAGE },
+    ELOOP: { text: 'too many symbolic links', exit: EXIT_USAGE },
+    EACCES: { text: 'permission denied', exit: EXIT_ENVIRONMENT },
+    EPERM: { text: 'operation not permitted', exit: EXIT_ENVIRONMENT },
+    EROFS: { text: 'read-only file system', exit: EXIT_ENVIRONMENT },
+    ENOSPC: { text: 'no space left on device', exit: EXIT_ENVIRONMENT },
+    EDQUOT: { text: 'disk quota exceeded', exit: EXIT_ENVIRONMENT },
+    EMFILE: { text: 'too many open files', exit: EXIT_ENVIRONMENT },
+    EADDRINUSE: { text: 'address in use', exit: EXIT_ENVIRONMENT },
+  };
 
 const EXIT_OF_CODE: Readonly<Record<ErrorCode, ExitCode>> = {
   usage: EXIT_USAGE,

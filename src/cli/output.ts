@@ -67,5 +67,5 @@ export class Output implements Cli {
 function wantsColor({ stdout, env }: Streams): boolean {
   if ((env['NO_COLOR'] ?? '') !== '') return false;
   if ((env['FORCE_COLOR'] ?? '') !== '') return env['FORCE_COLOR'] !== '0';
-  return stdout.isTTY === true && env['TERM'] !== 'dumb';
+  return stdout.isTTY && env['TERM'] !== 'dumb';
 }

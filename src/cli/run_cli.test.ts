@@ -151,11 +151,7 @@ describe('runCli', () => {
       70,
       "rmap: bug: TypeError: x is undefined; replay with: RMAP_DEBUG=1 rmap echo bug --times '2 3'\n",
     ],
-    [
-      'invariant',
-      70,
-      'rmap: bug: mapcount is -1; replay with: RMAP_DEBUG=1 rmap run --seed 7\n',
-    ],
+    ['invariant', 70, 'rmap: bug: mapcount is -1; replay with: RMAP_DEBUG=1 rmap run --seed 7\n'],
   ])('turns the failure %s into status %i and one line', async (word, status, line) => {
     const { code, stderr } = await run('echo', word, '--times', '2 3');
     expect(code).toBe(status);

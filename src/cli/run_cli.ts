@@ -106,7 +106,12 @@ function chosenCommand(
 
 /** The text of commander, without its prefix and on one line. */
 function oneLineUsageError(text: string): string {
-  return printable(text.replace(/^error: /, '').trim().replace(/\s*\n\s*/g, ' '));
+  return printable(
+    text
+      .replace(/^error: /, '')
+      .trim()
+      .replace(/\s*\n\s*/g, ' '),
+  );
 }
 
 function quoteForShell(arg: string): string {

@@ -64,7 +64,8 @@ export function printTable<Row>(cli: Cli, spec: TableSpec<Row>, rows: readonly R
     table.push(spec.columns.map((column) => formatCell(cli, column, row)));
   }
   for (const line of table.toString().split('\n')) cli.print(`  ${line.trimEnd()}`);
-  if (rows.length > limit) cli.print(colors.dim(`  … and ${formatCount(rows.length - limit)} more`));
+  if (rows.length > limit)
+    cli.print(colors.dim(`  … and ${formatCount(rows.length - limit)} more`));
 }
 
 function isNumeric<Row>(column: Column<Row>): boolean {
