@@ -8,6 +8,7 @@ import { MlockBatch } from './phys/mlock_batch.js';
 import { PageTables } from './pgtable/page_table.js';
 import { defaultKnobs, type Knobs, type Profile } from './profile.js';
 import type { Process } from './process.js';
+import { DeferredSplitQueues, MthpStats } from './thp/deferred_queue.js';
 import type { Tracer } from './tracer.js';
 import type { AddressSpace } from './vm/address_space.js';
 import type { Mm } from './vm/mm.js';
@@ -66,6 +67,8 @@ export class Kernel {
   /** Unique ids of mms; row 0 is init's dummy. */
   readonly mmIds = new RowPool();
   readonly stats = new NodeStats();
+  readonly mthp = new MthpStats();
+  readonly deferredSplit = new DeferredSplitQueues();
   readonly work = new WorkCounters();
   /** Told about events that queries ask for; undefined costs nothing. */
   tracer: Tracer | undefined = undefined;

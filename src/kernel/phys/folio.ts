@@ -1,8 +1,10 @@
 import { fail } from '../../base/errors.js';
 import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
+import { countAnonFolio, folioUnqueueDeferredSplit } from '../thp/deferred.js';
 import type { AnonVma } from '../rmap/anon_vma_types.js';
 import type { AddressSpace } from '../vm/address_space.js';
+import { largeRow } from './large_folio.js';
 import {
   MAPPING_ANON,
   MAPPING_KSM,
@@ -22,13 +24,10 @@ import {
   PG_UPTODATE,
 } from './page_flags.js';
 
+export { largeRow } from './large_folio.js';
+
 /** References that one FOLL_PIN of a small folio takes. @kernel GUP_PIN_COUNTING_BIAS */
 export const GUP_PIN_COUNTING_BIAS = 1024;
-
-/** Row of a large folio in `Kernel.large`. */
-export function largeRow(kernel: Kernel, head: number): number {
-  return kernel.memory.next[head + 1];
-}
 
 /** Allocation order; 0 for a small folio. @kernel folio_order */
 export function folioOrder(kernel: Kernel, head: number): number {
@@ -176,14 +175,14 @@ export function folioFree(kernel: Kernel, head: number): void {
   const flags = memory.flags[head];
   if ((flags & PG_LRU) !== 0) kernel.lru.remove(head);
   if ((flags & (PG_MLOCKED | PG_UNEVICTABLE)) !== 0) memory.previous[head] = NIL;
-  memory.mapping[head] = 0;
-  memory.memcg[head] = 0;
-  if ((flags & PG_HEAD) === 0) {
-    if (memory.mapcount[head] !== 0) fail(`page ${head} is freed while mapped`);
-    memory.freePage(head);
+  if ((flags & PG_HEAD) !== 0) {
+    freeLarge(kernel, head);
     return;
   }
-  freeLarge(kernel, head);
+  memory.mapping[head] = 0;
+  memory.memcg[head] = 0;
+  if (memory.mapcount[head] !== 0) fail(`page ${head} is freed while mapped`);
+  memory.freePage(head);
 }
 
 function freeLarge(kernel: Kernel, head: number): void {
@@ -191,6 +190,11 @@ function freeLarge(kernel: Kernel, head: number): void {
   const row = largeRow(kernel, head);
   if (large.largeMapcount[row] !== 0) fail(`large folio ${head} is freed while mapped`);
   const order = large.order[row];
+  folioUnqueueDeferredSplit(kernel, head);
+  if (isAnonFolio(kernel, head) && (memory.flags[head] & PG_HUGETLB) === 0) {
+    countAnonFolio(kernel, order, -1);
+  }
+  memory.memcg[head] = 0;
   const end = head + 2 ** order;
   for (let pfn = head; pfn < end; pfn += 1) {
     if (memory.mapcount[pfn] !== 0) fail(`page ${pfn} is freed while mapped`);

@@ -1,7 +1,13 @@
 import { RowPool } from '../../base/row_pool.js';
+import type { Kernel } from '../kernel.js';
 
 /** Both mm-id slots empty: the id of "no mm". @kernel MM_ID_DUMMY */
 export const MM_ID_DUMMY = 0;
+
+/** Row of a large folio in `Kernel.large`. */
+export function largeRow(kernel: Kernel, head: number): number {
+  return kernel.memory.next[head + 1];
+}
 
 /**
  * What only large folios have, in columns; one row a large folio. Counts are 1-based. The row

@@ -5,7 +5,7 @@
 
 /** Codes in print order; index = bit number. */
 export const VM_FLAG_CODES: readonly string[] =
-  'rd wr ex sh mr mw me ms gd um pf gu uw lo io sr rr dc de lf ac nr ht sf wf dd sd mm hg nh mg'.split(
+  'rd wr ex sh mr mw me ms gd um pf gu uw lo io sr rr dc de lf ac nr ht sf wf dd sd mm hg nh mg dp'.split(
     ' ',
   );
 
@@ -71,6 +71,8 @@ export const VM_HUGEPAGE = 1 << 28;
 export const VM_NOHUGEPAGE = 1 << 29;
 /** @kernel VM_MERGEABLE */
 export const VM_MERGEABLE = 1 << 30;
+/** Pages may be dropped at any time, dirty or not. @kernel VM_DROPPABLE */
+export const VM_DROPPABLE = 1 << 31;
 
 /** @kernel VM_ACCESS_FLAGS */
 export const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
