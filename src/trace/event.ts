@@ -66,7 +66,7 @@ export const EVENT_KIND_COUNT = EVENT_NAMES.length;
  * | newTask | comm of the child | tid of the child | clone flags | | | | |
  * | prepareExec | file | | | | | | |
  * | exec | file | tid | tid before | | | | |
- * | exit | comm | 1 if the last thread of its process | | | | | |
+ * | exit | comm | tid | 1 if the last thread of its process, −1 if unknown | | | | |
  * | exitMm, lock, unlock | – | mm (word) | | | | | |
  * | rename | new comm | tid | | | | | |
  * | rss | – | mm id (hash) | 1 if the mm is that of `tid` | member | pages | | |

@@ -2,6 +2,9 @@ import type { EventBatch } from './event.js';
 import type { Snapshot, SnapshotInfo } from './snapshot.js';
 import type { StringTable, WordTable } from './tables.js';
 
+/** Version of the native format that this program writes. */
+export const FORMAT_VERSION = 1;
+
 /**
  * How much the events tell:
  * - `exact`: every fault with its error code, every change of the address space;

@@ -1,0 +1,14 @@
+import { existsSync, statSync } from 'node:fs';
+import { inputError } from './input_file.js';
+import { isJsonlRecording, openJsonlRecording } from './jsonl/jsonl_recording.js';
+import type { Recording } from './recording.js';
+
+/** Opens a recording of any format that is read as it stands: native, JSON lines, raw pages. */
+export async function openRecording(path: string): Promise<Recording> {
+  if (!existsSync(path)) throw inputError(`${path}: no such file or directory`);
+  if (!statSync(path).isDirectory()) {
+    throw inputError(`${path}: not a recording directory; text files are read by "rmap import"`);
+  }
+  if (isJsonlRecording(path)) return openJsonlRecording(path);
+  throw inputError(`${path}: neither manifest.json nor trace.jsonl nor cpu0.raw in this directory`);
+}

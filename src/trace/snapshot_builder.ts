@@ -1,0 +1,155 @@
+import { inputError } from './input_file.js';
+import type { RunKind, Snapshot, SnapshotInfo, SnapshotProcess, SnapshotVma } from './snapshot.js';
+import { RUN } from './snapshot.js';
+
+/** A VMA before its runs are known. */
+export type VmaFields = Omit<SnapshotVma, 'runStart' | 'runEnd'>;
+
+const MOST_PAGE = 2 ** 52;
+const MOST_COUNT = 2 ** 32 - 1;
+const FIRST_CAPACITY = 1024;
+
+/** Growing columns of page runs. */
+class RunBuilder {
+  length = 0;
+  page = new Float64Array(FIRST_CAPACITY);
+  count = new Uint32Array(FIRST_CAPACITY);
+  kind = new Uint8Array(FIRST_CAPACITY);
+  pfn = new Float64Array(FIRST_CAPACITY);
+  mapcount = new Uint32Array(FIRST_CAPACITY);
+  exclusive = new Uint8Array(FIRST_CAPACITY);
+
+  grow(): void {
+    const capacity = this.page.length * 2;
+    this.page = grown(this.page, new Float64Array(capacity));
+    this.count = grown(this.count, new Uint32Array(capacity));
+    this.kind = grown(this.kind, new Uint8Array(capacity));
+    this.pfn = grown(this.pfn, new Float64Array(capacity));
+    this.mapcount = grown(this.mapcount, new Uint32Array(capacity));
+    this.exclusive = grown(this.exclusive, new Uint8Array(capacity));
+  }
+}
+
+function grown<T extends Float64Array | Uint32Array | Uint8Array>(from: T, to: T): T {
+  to.set(from);
+  return to;
+}
+
+/**
+ * Builds a snapshot from its processes, VMAs and runs in order, and refuses what no kernel could
+ * have listed: VMAs of unknown processes, overlaps, runs outside of their VMA.
+ */
+export class SnapshotBuilder {
+  readonly #procs: SnapshotProcess[] = [];
+  readonly #vmas: SnapshotVma[] = [];
+  /** End of the last VMA of each process. */
+  readonly #ends = new Map<number, number>();
+  readonly #runs = new RunBuilder();
+  #vma: VmaFields | undefined;
+  #vmaRunStart = 0;
+  #runEndPage = 0;
+
+  addProcess(proc: SnapshotProcess): void {
+    if (this.#ends.has(proc.pid)) throw inputError(`process ${proc.pid} is listed twice`);
+    this.#ends.set(proc.pid, 0);
+    this.#procs.push(proc);
+  }
+
+  /** Starts a VMA; its runs follow by `addRun`. */
+  addVma(vma: VmaFields): void {
+    this.#closeVma();
+    const { pid, startPage, endPage } = vma;
+    const end = this.#ends.get(pid);
+    if (end === undefined) throw inputError(`VMA of process ${pid}, which is not listed before it`);
+    if (!(startPage < endPage) || endPage > MOST_PAGE) {
+      throw inputError(`VMA from page ${hex(startPage)} to ${hex(endPage)} has no length`);
+    }
+    if (startPage < end) {
+      throw inputError(`VMA at page ${hex(startPage)} of process ${pid} is not behind the one before`);
+    }
+    if (this.#vmas.at(-1)?.pid !== pid && end > 0) {
+      throw inputError(`VMAs of process ${pid} are not listed together`);
+    }
+    this.#ends.set(pid, endPage);
+    this.#vma = vma;
+    this.#vmaRunStart = this.#runs.length;
+    this.#runEndPage = startPage;
+  }
+
+  addRun(
+    page: number,
+    count: number,
+    kind: RunKind,
+    pfn: number,
+    mapcount: number,
+    isExclusive: boolean,
+  ): void {
+    const vma = this.#vma;
+    if (vma === undefined) throw inputError('a run without a VMA');
+    if (!Number.isInteger(count) || count < 1 || count > MOST_COUNT) {
+      throw inputError(`run at page ${hex(page)} has ${count} pages`);
+    }
+    if (!(page >= this.#runEndPage) || page + count > vma.endPage) {
+      throw inputError(
+        `run of ${count} pages at page ${hex(page)} is outside of its VMA or before the last run`,
+      );
+    }
+    this.#runEndPage = page + count;
+    const runs = this.#runs;
+    const row = runs.length;
+    if (row === runs.page.length) runs.grow();
+    runs.page[row] = page;
+    runs.count[row] = count;
+    runs.kind[row] = kind;
+    runs.pfn[row] = pfn;
+    runs.mapcount[row] = mapcount;
+    runs.exclusive[row] = isExclusive ? 1 : 0;
+    runs.length = row + 1;
+  }
+
+  /** Hands out the snapshot; totals are counted from the runs. */
+  finish(name: string, time: string): Snapshot {
+    this.#closeVma();
+    const { length, page, count, kind, pfn, mapcount, exclusive } = this.#runs;
+    const runs = {
+      length,
+      page: page.subarray(0, length),
+      count: count.subarray(0, length),
+      kind: kind.subarray(0, length),
+      pfn: pfn.subarray(0, length),
+      mapcount: mapcount.subarray(0, length),
+      exclusive: exclusive.subarray(0, length),
+    };
+    const totals = countPages(runs);
+    const processes = this.#procs.length;
+    return { name, time, processes, ...totals, procs: this.#procs, vmas: this.#vmas, runs };
+  }
+
+  #closeVma(): void {
+    if (this.#vma === undefined) return;
+    const runEnd = this.#runs.length;
+    this.#vmas.push({ ...this.#vma, runStart: this.#vmaRunStart, runEnd });
+    this.#vma = undefined;
+  }
+}
+
+function countPages(
+  runs: Snapshot['runs'],
+): Pick<SnapshotInfo, 'anonPages' | 'filePages' | 'zeroPages' | 'swapPages'> {
+  const pages = Object.values(RUN).map(() => 0);
+  for (let row = 0; row < runs.length; row += 1) {
+    const kind = runs.kind[row] ?? 0;
+    pages[kind] = (pages[kind] ?? 0) + (runs.count[row] ?? 0);
+  }
+  const [anon = 0, huge = 0, ksm = 0, zero = 0, file = 0, special = 0, swap = 0] = pages;
+  return {
+    anonPages: anon + huge + ksm,
+    filePages: file + special,
+    zeroPages: zero,
+    swapPages: swap,
+  };
+}
+
+function hex(page: number): string {
+  return `0x${page.toString(16)}`;
+}
