@@ -73,10 +73,23 @@ export class Kernel {
   /** Told about events that queries ask for; undefined costs nothing. */
   tracer: Tracer | undefined = undefined;
 
+  /**
+   * Tests only: the n-th allocation of a VMA, anon_vma or AVC from now on fails; 0 = none.
+   * @kernel should_failslab
+   */
+  failAllocation = 0;
+
   constructor(profile: Profile) {
     this.profile = profile;
     this.memory = new Memory(profile.memoryPages);
     this.lru = new LruLists(this.memory);
     this.mmIds.alloc();
+  }
+
+  /** Asked before each allocation of a small object: whether it fails. */
+  allocationFails(): boolean {
+    if (this.failAllocation === 0) return false;
+    this.failAllocation -= 1;
+    return this.failAllocation === 0;
   }
 }
