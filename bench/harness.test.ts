@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { type Benchmark, runBenchmark, type Variant } from './harness.js';
+
+/** A clock that moves only when a variant works, so that the figures are exact. */
+function fakeClock(): { nowNs: () => number; spend: (ns: number) => void } {
+  let now = 0;
+  return { nowNs: () => now, spend: (ns) => void (now += ns) };
+}
+
+function setup(costNs: Readonly<Record<string, (size: number) => number>>, hash = (): number => 7) {
+  const clock = fakeClock();
+  const order: string[] = [];
+  const variants: Variant[] = Object.entries(costNs).map(([name, cost]) => ({
+    name,
+    setup: (size) => ({
+      run: () => {
+        order.push(name);
+        clock.spend(cost(size));
+        return hash();
+      },
+    }),
+  }));
+  const benchmark: Benchmark = {
+    name: 'b',
+    item: 'page',
+    sizes: [10, 100, 1000],
+    smokeSize: 2,
+    variants,
+  };
+  return { benchmark, order, options: { smoke: false, timeMs: 0.001, nowNs: clock.nowNs } };
+}
+
+describe('runBenchmark', () => {
+  it('interleaves the variants and reports time per item', () => {
+    const { benchmark, options, order } = setup({ a: (size) => 5 * size, b: (size) => 50 * size });
+    const report = runBenchmark({ ...benchmark, sizes: [10] }, options);
+    expect(order.slice(0, 6)).toEqual(['a', 'b', 'a', 'b', 'b', 'a']);
+    expect(report.measurements.map((m) => [m.variant, m.medianNsPerItem, m.minNsPerItem])).toEqual([
+      ['a', 5, 5],
+      ['b', 50, 50],
+    ]);
+    expect(report.measurements[0]?.rounds).toBeGreaterThanOrEqual(5);
+    expect(report.problems).toEqual([]);
+  });
+
+  it('fits the growth over the sizes', () => {
+    const { benchmark, options } = setup({ a: (size) => 3 * size ** 2 });
+    const report = runBenchmark({ ...benchmark, budget: { maxSlope: 1.1 } }, options);
+    expect(report.slope).toBeCloseTo(2);
+    expect(report.problems).toEqual(['b: time grows as size^2.00, budget 1.1']);
+  });
+
+  it('fails budgets of time and of ratio', () => {
+    const { benchmark, options } = setup({ a: (size) => 10 * size, b: (size) => 20 * size });
+    const budget = { maxNsPerItem: 9, minTimesFaster: 10 };
+    expect(runBenchmark({ ...benchmark, budget }, options).problems).toEqual([
+      'b: 10.0 ns per page, budget 9 ns',
+      'b: 2.0 times faster than b, budget 10',
+    ]);
+    const kept = { maxNsPerItem: 10, minTimesFaster: 2 };
+    expect(runBenchmark({ ...benchmark, budget: kept }, options).problems).toEqual([]);
+  });
+
+  it('notices a result that changes between rounds or variants', () => {
+    let calls = 0;
+    const { benchmark, options } = setup({ a: () => 1 }, () => calls++);
+    expect(runBenchmark(benchmark, options).problems[0]).toBe(
+      'b: a gave two results for one input',
+    );
+    const constant = setup({ a: () => 1 });
+    const other: Variant = { name: 'c', setup: () => ({ run: () => 8 }) };
+    const differing = {
+      ...constant.benchmark,
+      variants: [...constant.benchmark.variants, other],
+      sameResult: true,
+    };
+    expect(runBenchmark(differing, constant.options).problems).toContain(
+      'b: the variants give different results',
+    );
+  });
+
+  it('runs once at the smoke size and judges no budget', () => {
+    const { benchmark, options, order } = setup({ a: () => 1000 });
+    const strict = { ...benchmark, budget: { maxNsPerItem: 1 } };
+    const report = runBenchmark(strict, { ...options, smoke: true });
+    expect(order).toEqual(['a']);
+    expect(report.measurements.map((m) => m.size)).toEqual([2]);
+    expect(report.problems).toEqual([]);
+  });
+});

@@ -1,0 +1,208 @@
+/**
+ * Benchmarks that can be believed: variants run interleaved in one process, every round returns a
+ * hash of its result, and work counters say what was done. Times are reported as minimum and
+ * median per item; across programs only their ratio means anything.
+ */
+
+/** One way of doing the work, prepared for one size. */
+export interface Trial {
+  /** Makes a fresh state; not timed. Called before every round. */
+  prepare?(): void;
+  /** Does the work once and returns a hash of the result, so that nothing is optimised away. */
+  run(): number;
+  /** What the last round did, such as `nodesVisited`. */
+  counters?(): Readonly<Record<string, number>>;
+}
+
+export interface Variant {
+  readonly name: string;
+  /** Makes the trial for a number of items; called once for each size. */
+  setup(size: number): Trial;
+  /** Largest size that this variant can take; larger ones leave it out. */
+  readonly maxSize?: number;
+}
+
+export interface Budget {
+  /** Most nanoseconds per item of the first variant (median, at the largest size). */
+  readonly maxNsPerItem?: number;
+  /** How many times faster than each other variant the first one must be (medians). */
+  readonly minTimesFaster?: number;
+  /** Largest exponent k of time ~ size^k over the sizes; 1 is linear. */
+  readonly maxSlope?: number;
+}
+
+export interface Benchmark {
+  readonly name: string;
+  /** What one item is: `insert`, `page`, `event`. */
+  readonly item: string;
+  /** Numbers of items, ascending. The smoke run takes `smokeSize` only. */
+  readonly sizes: readonly number[];
+  readonly smokeSize: number;
+  /** Ours first; the others are what it is compared with. */
+  readonly variants: readonly Variant[];
+  /** Whether all variants must return the same hash. */
+  readonly sameResult?: boolean;
+  readonly budget?: Budget;
+}
+
+export interface Measurement {
+  readonly variant: string;
+  readonly size: number;
+  readonly rounds: number;
+  readonly minNsPerItem: number;
+  readonly medianNsPerItem: number;
+  /** Of the result, in hexadecimal. */
+  readonly hash: string;
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+export interface Report {
+  readonly name: string;
+  readonly item: string;
+  readonly measurements: readonly Measurement[];
+  /** Exponent of time over size of the first variant; undefined with fewer than two sizes. */
+  readonly slope: number | undefined;
+  /** What is wrong: a budget that does not hold, a result that differs. Empty when all is well. */
+  readonly problems: readonly string[];
+}
+
+export interface RunOptions {
+  /** One round at the smoke size, and no budgets: shows that the benchmark still runs. */
+  readonly smoke: boolean;
+  /** Time for all rounds of one size, in milliseconds; five rounds unless they take longer. */
+  readonly timeMs: number;
+  /** Nanoseconds that pass; replaced in tests. */
+  readonly nowNs?: () => number;
+}
+
+const MIN_ROUNDS = 5;
+const MAX_ROUNDS = 200;
+/** A variant slower than the time given stops after this many rounds. */
+const MIN_ROUNDS_SLOW = 2;
+
+/** Runs one benchmark in all its sizes and judges it. */
+export function runBenchmark(benchmark: Benchmark, options: RunOptions): Report {
+  const sizes = options.smoke ? [benchmark.smokeSize] : benchmark.sizes;
+  const problems: string[] = [];
+  const measurements = sizes.flatMap((size) => measure(benchmark, size, options, problems));
+  const slope = slopeOf(benchmark, measurements);
+  if (!options.smoke) problems.push(...brokenBudgets(benchmark, measurements, slope));
+  return { name: benchmark.name, item: benchmark.item, measurements, slope, problems };
+}
+
+interface Lane {
+  readonly variant: Variant;
+  readonly trial: Trial;
+  readonly elapsedNs: number[];
+  hash: number | undefined;
+}
+
+function measure(
+  benchmark: Benchmark,
+  size: number,
+  options: RunOptions,
+  problems: string[],
+): Measurement[] {
+  const nowNs = options.nowNs ?? (() => Number(process.hrtime.bigint()));
+  const lanes: Lane[] = benchmark.variants
+    .filter((variant) => size <= (variant.maxSize ?? Infinity))
+    .map((variant) => ({ variant, trial: variant.setup(size), elapsedNs: [], hash: undefined }));
+  const runRound = (lane: Lane): void => {
+    lane.trial.prepare?.();
+    const startNs = nowNs();
+    const hash = lane.trial.run();
+    lane.elapsedNs.push(nowNs() - startNs);
+    if (lane.hash !== undefined && lane.hash !== hash) {
+      problems.push(`${benchmark.name}: ${lane.variant.name} gave two results for one input`);
+    }
+    lane.hash = hash;
+  };
+  if (!options.smoke) {
+    for (const lane of lanes) {
+      runRound(lane);
+      lane.elapsedNs.length = 0; // the first round warms up
+    }
+  }
+  const endNs = nowNs() + options.timeMs * 1e6;
+  const isEnough = (rounds: number): boolean =>
+    options.smoke || (rounds >= MIN_ROUNDS && (nowNs() >= endNs || rounds >= MAX_ROUNDS));
+  for (let rounds = 1; ; rounds++) {
+    // Every second round goes backwards, so that no variant always follows the same one.
+    for (const lane of rounds % 2 === 0 ? lanes.toReversed() : lanes) {
+      const spentNs = lane.elapsedNs.reduce((sum, ns) => sum + ns, 0);
+      if (rounds > MIN_ROUNDS_SLOW && spentNs > options.timeMs * 1e6) continue;
+      runRound(lane);
+    }
+    if (isEnough(rounds)) break;
+  }
+  if (benchmark.sameResult === true && new Set(lanes.map((lane) => lane.hash)).size > 1) {
+    problems.push(`${benchmark.name}: the variants give different results`);
+  }
+  return lanes.map((lane) => summarise(lane, size));
+}
+
+function summarise(lane: Lane, size: number): Measurement {
+  const sorted = lane.elapsedNs.toSorted((a, b) => a - b);
+  return {
+    variant: lane.variant.name,
+    size,
+    rounds: sorted.length,
+    minNsPerItem: (sorted[0] ?? NaN) / size,
+    medianNsPerItem: (sorted[Math.floor(sorted.length / 2)] ?? NaN) / size,
+    hash: ((lane.hash ?? 0) >>> 0).toString(16).padStart(8, '0'),
+    counters: lane.trial.counters?.() ?? {},
+  };
+}
+
+/** Least-squares slope of log time over log size of the first variant. */
+function slopeOf(benchmark: Benchmark, measurements: readonly Measurement[]): number | undefined {
+  const points = measurements
+    .filter((measurement) => measurement.variant === benchmark.variants[0]?.name)
+    .map(({ size, minNsPerItem }) => [Math.log(size), Math.log(size * minNsPerItem)] as const);
+  if (points.length < 2) return undefined;
+  const meanX = points.reduce((sum, [x]) => sum + x, 0) / points.length;
+  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / points.length;
+  const covariance = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
+  const variance = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+  return covariance / variance;
+}
+
+function brokenBudgets(
+  benchmark: Benchmark,
+  measurements: readonly Measurement[],
+  slope: number | undefined,
+): string[] {
+  const { budget, name } = benchmark;
+  const largest = Math.max(...benchmark.sizes);
+  const [ours, ...others] = measurements.filter((measurement) => measurement.size === largest);
+  if (budget === undefined || ours === undefined) return [];
+  const problems: string[] = [];
+  const { maxNsPerItem, minTimesFaster, maxSlope } = budget;
+  if (maxNsPerItem !== undefined && ours.medianNsPerItem > maxNsPerItem) {
+    problems.push(
+      `${name}: ${ours.medianNsPerItem.toFixed(1)} ns per ${benchmark.item}, ` +
+        `budget ${maxNsPerItem} ns`,
+    );
+  }
+  if (minTimesFaster !== undefined) {
+    for (const other of others) {
+      const times = other.medianNsPerItem / ours.medianNsPerItem;
+      if (times < minTimesFaster) {
+        problems.push(
+          `${name}: ${times.toFixed(1)} times faster than ${other.variant}, ` +
+            `budget ${minTimesFaster}`,
+        );
+      }
+    }
+  }
+  if (maxSlope !== undefined && slope !== undefined && slope > maxSlope) {
+    problems.push(`${name}: time grows as size^${slope.toFixed(2)}, budget ${maxSlope}`);
+  }
+  return problems;
+}
+
+/** Adds one 32-bit word to a running hash (a multiply and a rotate). */
+export function mix(hash: number, word: number): number {
+  const mixed = Math.imul(hash ^ word, 0x9e3779b1);
+  return (mixed << 13) | (mixed >>> 19);
+}

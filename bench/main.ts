@@ -1,0 +1,71 @@
+/**
+ * Runs the benchmarks and judges them by their budgets.
+ *
+ *   node dist/bench/main.js [--smoke] [--json] [--time <ms for each>] [filter…]
+ */
+import { coldStartBenchmarks } from './cold_start.bench.js';
+import { type Benchmark, type Report, runBenchmark } from './harness.js';
+import { intervalTreeBenchmarks } from './interval_tree.bench.js';
+
+/** Every benchmark, in the order of the report. */
+const benchmarks: readonly Benchmark[] = [...coldStartBenchmarks, ...intervalTreeBenchmarks];
+
+function formatReport({ item, measurements, name, problems, slope }: Report): string {
+  const [ours] = measurements;
+  const lines = [name];
+  for (const measurement of measurements) {
+    const { counters, hash, medianNsPerItem, minNsPerItem, rounds, size, variant } = measurement;
+    const base = measurements.find(
+      (other) => other.size === size && other.variant === ours?.variant,
+    );
+    const times = medianNsPerItem / (base?.medianNsPerItem ?? NaN);
+    const work = Object.entries(counters).map(([key, value]) => `  ${key} ${value}`);
+    lines.push(
+      `  ${variant.padEnd(28)} ${String(size).padStart(9)} × ${item.padEnd(8)}` +
+        ` min ${formatNs(minNsPerItem)} median ${formatNs(medianNsPerItem)}` +
+        ` ${`${times.toFixed(2)} ×`.padStart(9)}  ${rounds} rounds  #${hash}${work.join('')}`,
+    );
+  }
+  if (slope !== undefined) lines.push(`  grows as size^${slope.toFixed(2)}`);
+  for (const problem of problems) lines.push(`  FAILED ${problem}`);
+  return lines.join('\n');
+}
+
+function formatNs(value: number): string {
+  if (value < 1e4) return `${value.toFixed(1)} ns`.padStart(10);
+  return (
+    value < 1e6 ? `${(value / 1e3).toFixed(1)} µs` : `${(value / 1e6).toFixed(1)} ms`
+  ).padStart(10);
+}
+
+function main(args: readonly string[]): number {
+  const smoke = args.includes('--smoke');
+  const json = args.includes('--json');
+  const timeAt = args.indexOf('--time');
+  const timeMs = timeAt === -1 ? 1500 : Number(args[timeAt + 1]);
+  const filters = args.filter(
+    (arg, index) => !arg.startsWith('--') && (timeAt === -1 || index !== timeAt + 1),
+  );
+  if (!(timeMs > 0)) {
+    process.stderr.write('bench: --time takes a number of milliseconds\n');
+    return 2;
+  }
+  const chosen = benchmarks.filter(
+    ({ name }) => filters.length === 0 || filters.some((filter) => name.includes(filter)),
+  );
+  const reports = chosen.map((benchmark) => {
+    const report = runBenchmark(benchmark, { smoke, timeMs });
+    if (!json) process.stdout.write(`${formatReport(report)}\n`);
+    return report;
+  });
+  const problems = reports.flatMap((report) => report.problems);
+  if (json) {
+    const report = { schemaVersion: 1, node: process.version, smoke, reports };
+    process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
+  } else {
+    process.stdout.write(`bench: ${reports.length} benchmarks, ${problems.length} problems\n`);
+  }
+  return problems.length === 0 ? 0 : 1;
+}
+
+process.exitCode = main(process.argv.slice(2));
