@@ -19,6 +19,10 @@ export class AddressSpace {
   sizePages: number;
   /** Cached pages: file page → pfn of that very page. @kernel address_space.i_pages */
   readonly pages = new Map<number, number>();
+  /** tmp: what the disk holds, by page; absent pages are zero. */
+  readonly disk = new Map<number, number>();
+  /** tmp: cached pages that fault-around does not see, since a file read brought them in. */
+  readonly readIn = new Set<number>();
   /** shmem: file pages that are in swap → swap entry. */
   readonly swapped = new Map<number, number>();
   /** VMAs that map the file, by file page. @kernel address_space.i_mmap */

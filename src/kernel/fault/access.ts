@@ -1,0 +1,174 @@
+import { NIL } from '../../base/units.js';
+import { EFAULT, EIO } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import { downRead, upRead, type Op } from '../op/prims.js';
+import { PG_DIRTY } from '../phys/page_flags.js';
+import {
+  PTE_DIRTY,
+  PTE_LEAF,
+  PTE_PRESENT,
+  PTE_PROTNONE,
+  PTE_WRITE,
+  PTE_YOUNG,
+} from '../pgtable/pte.js';
+import { findVma, findVmaIndex, type Mm } from '../vm/mm.js';
+import { expandDownwards } from '../vm/stack_growth.js';
+import type { Vma } from '../vm/vma.js';
+import { VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_WRITE } from '../vm/vm_flags.js';
+import {
+  FAULT_WRITE,
+  VM_FAULT_ERROR,
+  VM_FAULT_MAJOR,
+  VM_FAULT_OOM,
+  VM_FAULT_SIGBUS,
+  VM_FAULT_SIGSEGV,
+} from './fault_flags.js';
+import { FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_TOUCH, FOLL_WRITE } from './gup_flags.js';
+import { getUserPage } from './gup.js';
+import { gupPutFolio } from './gup_grab.js';
+import { handleMmFault } from './handle.js';
+
+/** Faults that an access took. */
+export interface FaultCounts {
+  minor: number;
+  major: number;
+}
+
+/** The signal that ended an access. */
+export type AccessSignal = 'SEGV' | 'BUS';
+
+/** More faults than this for one access are a bug. */
+const FAULT_LIMIT = 16;
+
+/**
+ * Entry through which the CPU may make the access now, or NIL if it faults.
+ * Sets accessed and dirty bits as hardware does.
+ */
+function hardwareAccess(kernel: Kernel, mm: Mm, vpn: number, isWrite: boolean): number {
+  const { pageTables } = kernel;
+  const pud = pageTables.findPud(mm.pgd, vpn);
+  if (pud === NIL) return NIL;
+  let entry = pud;
+  if ((pageTables.flags[pud] & PTE_LEAF) === 0) {
+    entry = pageTables.findPmd(mm.pgd, vpn);
+    if (entry === NIL) return NIL;
+    if ((pageTables.flags[entry] & PTE_LEAF) === 0) entry = pageTables.findPte(mm.pgd, vpn);
+    if (entry === NIL) return NIL;
+  }
+  const pte = pageTables.flags[entry];
+  const wanted = isWrite ? PTE_PRESENT | PTE_WRITE : PTE_PRESENT;
+  if ((pte & (wanted | PTE_PROTNONE)) !== wanted) return NIL;
+  pageTables.flags[entry] = pte | (isWrite ? PTE_YOUNG | PTE_DIRTY : PTE_YOUNG);
+  return entry;
+}
+
+/** The page that an entry found for `vpn` leads to. */
+function pageOfEntry(kernel: Kernel, mm: Mm, entry: number, vpn: number): number {
+  const { pageTables } = kernel;
+  const pfn = pageTables.payload[entry];
+  if ((pageTables.flags[entry] & PTE_LEAF) === 0) return pfn;
+  const isPud = entry === pageTables.findPud(mm.pgd, vpn);
+  return pfn + (vpn % (isPud ? 2 ** 18 : 512));
+}
+
+/**
+ * One user-mode access to a page, with the faults it takes. Returns the pfn, or the signal.
+ * @kernel do_user_addr_fault
+ */
+export function* userAccess(
+  kernel: Kernel,
+  mm: Mm,
+  vpn: number,
+  isWrite: boolean,
+  counts: FaultCounts,
+): Op<number | AccessSignal> {
+  for (let attempt = 0; attempt < FAULT_LIMIT; attempt += 1) {
+    const entry = hardwareAccess(kernel, mm, vpn, isWrite);
+    if (entry !== NIL) return pageOfEntry(kernel, mm, entry, vpn);
+    const result = yield* userFault(kernel, mm, vpn, isWrite);
+    if ((result & VM_FAULT_ERROR) !== 0) {
+      return (result & (VM_FAULT_SIGSEGV | VM_FAULT_OOM)) !== 0 ? 'SEGV' : 'BUS';
+    }
+    if ((result & VM_FAULT_MAJOR) !== 0) counts.major += 1;
+    else counts.minor += 1;
+  }
+  return 'BUS';
+}
+
+/**
+ * One page-fault exception of user mode: finds the VMA (growing a stack if need be), checks the
+ * permission and handles the fault. Returns `VM_FAULT_*` bits.
+ */
+export function* userFault(kernel: Kernel, mm: Mm, vpn: number, isWrite: boolean): Op<number> {
+  yield* downRead(mm.mmapLock);
+  let vma: Vma | undefined = findVma(mm, vpn);
+  if (vma === undefined) {
+    const above = mm.vmas[findVmaIndex(mm, vpn)];
+    if (above !== undefined && (above.flags & VM_GROWSDOWN) !== 0) {
+      const failed = yield* expandDownwards(kernel, above, vpn);
+      if (failed === 0) vma = above;
+    }
+  }
+  let result = VM_FAULT_SIGSEGV;
+  if (vma !== undefined) {
+    const wanted = isWrite ? VM_WRITE : VM_ACCESS_FLAGS;
+    if ((vma.flags & wanted) !== 0) {
+      result = yield* handleMmFault(kernel, vma, vpn, isWrite ? FAULT_WRITE : 0);
+    }
+  }
+  yield* upRead(mm.mmapLock);
+  return result;
+}
+
+/**
+ * Writes `value` to pages of another process through GUP, page by page, stopping at the first that
+ * fails. Returns 0 or a negative errno; earlier pages are done (spec 97 §1.7).
+ */
+function* remoteWrite(
+  kernel: Kernel,
+  mm: Mm,
+  vpn: number,
+  count: number,
+  value: number,
+  flags: number,
+  errno: number,
+): Op<number> {
+  const { memory } = kernel;
+  yield* downRead(mm.mmapLock);
+  let result = 0;
+  for (let page = vpn; page < vpn + count; page += 1) {
+    const pfn = yield* getUserPage(kernel, mm, page, flags | FOLL_WRITE | FOLL_TOUCH);
+    if (pfn < 0) {
+      result = -errno;
+      break;
+    }
+    const head = memory.folioOf(pfn);
+    memory.content[pfn] = value;
+    memory.flags[head] |= PG_DIRTY;
+    gupPutFolio(kernel, head, 1, flags);
+  }
+  yield* upRead(mm.mmapLock);
+  return result;
+}
+
+/** process_vm_writev into another process: pins, no force. */
+export function* processVmWrite(
+  kernel: Kernel,
+  mm: Mm,
+  vpn: number,
+  count: number,
+  value: number,
+): Op<number> {
+  return yield* remoteWrite(kernel, mm, vpn, count, value, FOLL_PIN, EFAULT);
+}
+
+/** A write to /proc/PID/mem by root: forced. @kernel access_remote_vm */
+export function* procMemWrite(
+  kernel: Kernel,
+  mm: Mm,
+  vpn: number,
+  count: number,
+  value: number,
+): Op<number> {
+  return yield* remoteWrite(kernel, mm, vpn, count, value, FOLL_GET | FOLL_FORCE, EIO);
+}

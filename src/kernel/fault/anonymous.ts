@@ -1,0 +1,72 @@
+import { NIL } from '../../base/units.js';
+import type { Kernel } from '../kernel.js';
+import type { Op } from '../op/prims.js';
+import { folioGet } from '../phys/folio.js';
+import { folioAddLruVma } from '../phys/mlock.js';
+import { PTE_SPECIAL } from '../pgtable/pte.js';
+import { anonVmaPrepare } from '../rmap/anon_vma.js';
+import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
+import { anonFaultOrder, MIN_ANON_ORDER } from '../thp/anon_order.js';
+import { MM_ANONPAGES } from '../vm/mm.js';
+import type { Vma } from '../vm/vma.js';
+import { VM_WRITE } from '../vm/vm_flags.js';
+import { allocUserFolio } from './alloc.js';
+import { FAULT_WRITE, VM_FAULT_OOM } from './fault_flags.js';
+import { presentFlags, writtenFlags } from './pte_values.js';
+
+/**
+ * Fault on an empty entry of private anonymous memory: a read maps the zero page, a write a new
+ * folio of the highest order that fits (spec 30 §3, 98 §3). @kernel do_anonymous_page
+ */
+export function* doAnonymousPage(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  faultFlags: number,
+): Op<number> {
+  const { memory, pageTables } = kernel;
+  const { mm } = vma;
+  if ((faultFlags & FAULT_WRITE) === 0) {
+    const entry = pageTables.allocPte(mm.pgd, vpn);
+    pageTables.payload[entry] = memory.zeroPfn;
+    pageTables.flags[entry] = presentFlags(vma) | PTE_SPECIAL;
+    return 0;
+  }
+  const failed = yield* anonVmaPrepare(kernel, vma);
+  if (failed !== 0) return VM_FAULT_OOM;
+  const entry = pageTables.allocPte(mm.pgd, vpn);
+  let order = anonFaultOrder(kernel, vma, vpn, entry);
+  let head = yield* allocUserFolio(kernel, mm, order);
+  while (head === NIL && order > 0) {
+    order = order === MIN_ANON_ORDER ? 0 : order - 1;
+    head = yield* allocUserFolio(kernel, mm, order);
+  }
+  if (head === NIL) return VM_FAULT_OOM;
+  mapNewAnonFolio(kernel, vma, head, order, vpn - (vpn % 2 ** order), entry - (vpn % 2 ** order));
+  return 0;
+}
+
+/**
+ * Maps a fresh folio exclusively by PTEs and puts it on the LRU lists. A forced write to a VMA
+ * without write permission leaves the entries clean (spec 97 §6.1).
+ */
+export function mapNewAnonFolio(
+  kernel: Kernel,
+  vma: Vma,
+  head: number,
+  order: number,
+  firstVpn: number,
+  firstEntry: number,
+): void {
+  const { payload, flags } = kernel.pageTables;
+  const pages = 2 ** order;
+  folioAddNewAnonRmap(kernel, head, vma, firstVpn, true);
+  folioAddLruVma(kernel, head, vma);
+  if (pages > 1) folioGet(kernel, head, pages - 1);
+  const pteFlags = (vma.flags & VM_WRITE) !== 0 ? writtenFlags(vma) : presentFlags(vma);
+  for (let i = 0; i < pages; i += 1) {
+    payload[firstEntry + i] = head + i;
+    flags[firstEntry + i] = pteFlags;
+  }
+  vma.mm.rss[MM_ANONPAGES] += pages;
+}

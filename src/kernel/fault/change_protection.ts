@@ -1,0 +1,121 @@
+import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { changeHugetlbProtection } from '../hugetlb/change_protection.js';
+import type { Kernel } from '../kernel.js';
+import { isAnonFolio } from '../phys/folio.js';
+import { MAPPING_ANON } from '../phys/memory.js';
+import { PG_ANON_EXCLUSIVE, PG_TAIL } from '../phys/page_flags.js';
+import {
+  KIND_DEVICE_READ,
+  KIND_DEVICE_WRITE,
+  KIND_MASK,
+  KIND_MIGRATION_READ,
+  KIND_MIGRATION_READ_EXCLUSIVE,
+  KIND_MIGRATION_WRITE,
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_PROTNONE,
+  PTE_SPECIAL,
+  PTE_TABLE,
+  PTE_UFFD_WP,
+  PTE_WRITE,
+} from '../pgtable/pte.js';
+import { splitHugePmdLocked } from '../thp/split_pmd.js';
+import type { Vma } from '../vm/vma.js';
+import { VM_ACCESS_FLAGS, VM_HUGETLB, VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
+
+/**
+ * Applies the protection in `newFlags` to the entries of [start, end), a range inside the VMA
+ * (spec 97 §6.5, 30 §4). Never copies and never makes a page exclusive. @kernel change_protection
+ */
+export function changeProtection(
+  kernel: Kernel,
+  vma: Vma,
+  start: number,
+  end: number,
+  newFlags: number,
+): void {
+  if ((vma.flags & VM_HUGETLB) !== 0) {
+    changeHugetlbProtection(kernel, vma, start, end, newFlags);
+    return;
+  }
+  const { pageTables } = kernel;
+  const { pgd } = vma.mm;
+  let at = start;
+  while (at < end) {
+    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
+    const pmd = pageTables.findPmd(pgd, at);
+    if (pmd === NIL) {
+      const span = pageTables.findPud(pgd, at) === NIL ? 2 ** 27 : 2 ** 18;
+      at = Math.min(at - (at % span) + span, end);
+      continue;
+    }
+    const flags = pageTables.flags[pmd];
+    if (flags !== 0 && (flags & PTE_TABLE) === 0) {
+      if (blockEnd - at === ENTRIES_PER_TABLE) {
+        changeEntries(kernel, vma, pmd, pmd + 1, newFlags);
+      } else {
+        splitHugePmdLocked(kernel, vma, at, pmd, false);
+      }
+    }
+    if ((pageTables.flags[pmd] & PTE_TABLE) !== 0) {
+      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
+      changeEntries(kernel, vma, from, from + (blockEnd - at), newFlags);
+    }
+    at = blockEnd;
+  }
+}
+
+/** Entries [from, to) of one table, PTEs or whole PMD leaves. @kernel change_pte_range */
+function changeEntries(
+  kernel: Kernel,
+  vma: Vma,
+  from: number,
+  to: number,
+  newFlags: number,
+): void {
+  const { payload, flags } = kernel.pageTables;
+  const { memory } = kernel;
+  const { mapping } = memory;
+  const pageFlags = memory.flags;
+  const isWritable = (newFlags & VM_WRITE) !== 0;
+  const isShared = (vma.flags & VM_SHARED) !== 0;
+  const tracksDirty = vma.file?.mapping.kind === 'tmp';
+  const none = (newFlags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0;
+  for (let entry = from; entry < to; entry += 1) {
+    const pte = flags[entry];
+    if (pte === 0) continue;
+    if ((pte & PTE_PRESENT) === 0) {
+      changeNonPresent(kernel, entry, pte);
+      continue;
+    }
+    let changed = (pte & ~PTE_PROTNONE) | none;
+    if (!isWritable) {
+      changed &= ~PTE_WRITE;
+    } else if (none === 0 && (pte & (PTE_WRITE | PTE_SPECIAL | PTE_UFFD_WP)) === 0) {
+      if (isShared) {
+        if (!tracksDirty || (pte & PTE_DIRTY) !== 0) changed |= PTE_WRITE;
+      } else {
+        const pfn = payload[entry];
+        const page = pageFlags[pfn];
+        const head = (page & PG_TAIL) === 0 ? pfn : mapping[pfn];
+        if ((page & PG_ANON_EXCLUSIVE) !== 0 && (mapping[head] & MAPPING_ANON) !== 0) {
+          changed |= PTE_WRITE;
+        }
+      }
+    }
+    flags[entry] = changed;
+  }
+}
+
+/** Writable migration and device entries become readable; swap entries stay as they are. */
+function changeNonPresent(kernel: Kernel, entry: number, pte: number): void {
+  const { payload, flags } = kernel.pageTables;
+  const kind = pte & KIND_MASK;
+  if (kind === KIND_MIGRATION_WRITE) {
+    const isAnon = isAnonFolio(kernel, kernel.memory.folioOf(payload[entry]));
+    const readable = isAnon ? KIND_MIGRATION_READ_EXCLUSIVE : KIND_MIGRATION_READ;
+    flags[entry] = (pte & ~KIND_MASK) | readable;
+  } else if (kind === KIND_DEVICE_WRITE) {
+    flags[entry] = (pte & ~KIND_MASK) | KIND_DEVICE_READ;
+  }
+}

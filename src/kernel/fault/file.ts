@@ -1,0 +1,179 @@
+import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { addNewCacheFolio, attachBuffers, findCachedPage } from '../file/page_cache.js';
+import { shmemGetPage } from '../file/shmem.js';
+import type { Kernel } from '../kernel.js';
+import type { Op } from '../op/prims.js';
+import { folioGet, folioPut } from '../phys/folio.js';
+import { folioAddLruVma } from '../phys/mlock.js';
+import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
+import { PTE_DIRTY, PTE_WRITE } from '../pgtable/pte.js';
+import { anonVmaPrepare } from '../rmap/anon_vma.js';
+import { folioAddFileRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
+import { mapLargeFileFolio } from '../thp/file_fault.js';
+import { isShmem, type AddressSpace } from '../vm/address_space.js';
+import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
+import { linearPageIndex, type Vma } from '../vm/vma.js';
+import { VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
+import { allocUserFolio } from './alloc.js';
+import { FAULT_WRITE, VM_FAULT_MAJOR, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault_flags.js';
+import { presentFlags, writtenFlags } from './pte_values.js';
+
+/** Pages that one read fault may map at once: 64 KiB. @kernel fault_around_pages */
+const FAULT_AROUND_PAGES = 16;
+/** Pages around a miss that are read together. */
+const READAHEAD_PAGES = 32;
+
+/**
+ * Fault on an empty entry of a file mapping (spec 97 §6.1–6.3, 30 §3). @kernel do_fault
+ */
+export function* doFileFault(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  faultFlags: number,
+): Op<number> {
+  const mapping = mappingOf(vma);
+  const index = linearPageIndex(vma, vpn);
+  const isWrite = (faultFlags & FAULT_WRITE) !== 0;
+  if (!isWrite) {
+    if (mapFaultAround(kernel, vma, vpn, mapping, false)) return 0;
+  }
+  if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
+  const wasCached = findCachedPage(mapping, index) !== NIL;
+  if (isWrite && (vma.flags & VM_SHARED) === 0) {
+    return yield* doCowFault(kernel, vma, vpn, mapping, index);
+  }
+  const pfn = yield* getFilePage(kernel, vma, mapping, index);
+  if (pfn === NIL) return VM_FAULT_OOM;
+  const major = !wasCached && !isShmem(mapping) ? VM_FAULT_MAJOR : 0;
+  if (isWrite) sharedPageMkwrite(kernel, vma, kernel.memory.folioOf(pfn));
+  if (mapLargeFileFolio(kernel, vma, vpn, pfn, isWrite)) return major;
+  if (!isWrite && !isShmem(mapping) && mapFaultAround(kernel, vma, vpn, mapping, true)) return major;
+  const entry = kernel.pageTables.allocPte(vma.mm.pgd, vpn);
+  if (kernel.pageTables.flags[entry] === 0) mapCachedPage(kernel, vma, entry, pfn, isWrite);
+  return major;
+}
+
+/** The file mapping behind a VMA that has one. */
+export function mappingOf(vma: Vma): AddressSpace {
+  if (vma.file === undefined) throw new TypeError('an anonymous VMA has no file mapping');
+  return vma.file.mapping;
+}
+
+/** Private write: the page-cache page is brought in and copied, not mapped. @kernel do_cow_fault */
+function* doCowFault(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  mapping: AddressSpace,
+  index: number,
+): Op<number> {
+  const failed = yield* anonVmaPrepare(kernel, vma);
+  if (failed !== 0) return VM_FAULT_OOM;
+  const wasCached = findCachedPage(mapping, index) !== NIL;
+  const source = yield* getFilePage(kernel, vma, mapping, index);
+  if (source === NIL) return VM_FAULT_OOM;
+  const { memory, pageTables } = kernel;
+  const sourceHead = memory.folioOf(source);
+  folioGet(kernel, sourceHead);
+  const copy = yield* allocUserFolio(kernel, vma.mm, 0);
+  if (copy === NIL) {
+    folioPut(kernel, sourceHead);
+    return VM_FAULT_OOM;
+  }
+  memory.content[copy] = memory.content[source];
+  kernel.work.pagesCopied += 1;
+  kernel.tracer?.pageCopied?.(vma.mm, vpn, source, copy, 0);
+  folioPut(kernel, sourceHead);
+  folioAddNewAnonRmap(kernel, copy, vma, vpn, true);
+  folioAddLruVma(kernel, copy, vma);
+  const entry = pageTables.allocPte(vma.mm.pgd, vpn);
+  pageTables.payload[entry] = copy;
+  pageTables.flags[entry] = writtenFlags(vma);
+  vma.mm.rss[MM_ANONPAGES] += 1;
+  return !wasCached && !isShmem(mapping) ? VM_FAULT_MAJOR : 0;
+}
+
+/**
+ * The page-cache page of a file page, read or allocated. A miss of a disk file reads its
+ * neighbourhood too. @kernel filemap_fault
+ */
+function* getFilePage(
+  kernel: Kernel,
+  vma: Vma,
+  mapping: AddressSpace,
+  index: number,
+): Op<number> {
+  if (isShmem(mapping)) return yield* shmemGetPage(kernel, mapping, index, vma, vma.mm.memcg);
+  const cached = findCachedPage(mapping, index);
+  if (cached !== NIL) return cached;
+  const from = Math.max(0, index - READAHEAD_PAGES / 2);
+  const to = Math.min(mapping.sizePages, from + READAHEAD_PAGES);
+  for (let page = from; page < to; page += 1) {
+    if (findCachedPage(mapping, page) === NIL) addNewCacheFolio(kernel, mapping, page, 0, 0);
+  }
+  return findCachedPage(mapping, index);
+}
+
+/**
+ * Maps every cached page of the window around a read fault whose entry is empty. Returns whether
+ * the faulting page is mapped now. @kernel do_fault_around
+ */
+function mapFaultAround(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  mapping: AddressSpace,
+  seesAll: boolean,
+): boolean {
+  const from = Math.max(vpn - (vpn % FAULT_AROUND_PAGES), vma.start);
+  const tableEnd = vpn - (vpn % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE;
+  const to = Math.min(from + FAULT_AROUND_PAGES, vma.end, tableEnd);
+  const first = kernel.pageTables.allocPte(vma.mm.pgd, from);
+  let isMapped = false;
+  for (let page = from; page < to; page += 1) {
+    const index = linearPageIndex(vma, page);
+    if (index >= mapping.sizePages) break;
+    const pfn = findCachedPage(mapping, index);
+    if (pfn === NIL || (!seesAll && mapping.readIn.has(index))) continue;
+    const entry = first + (page - from);
+    if (kernel.pageTables.flags[entry] !== 0) continue;
+    mapCachedPage(kernel, vma, entry, pfn, false);
+    if (page === vpn) isMapped = true;
+  }
+  return isMapped;
+}
+
+/** Maps one page-cache page into an empty entry (spec 97 §6.3). @kernel set_pte_range */
+export function mapCachedPage(
+  kernel: Kernel,
+  vma: Vma,
+  entry: number,
+  pfn: number,
+  isWrite: boolean,
+): void {
+  const { memory, pageTables } = kernel;
+  const head = memory.folioOf(pfn);
+  folioGet(kernel, head);
+  folioAddFileRmapPtes(kernel, head, pfn, 1, vma);
+  pageTables.payload[entry] = pfn;
+  pageTables.flags[entry] = cachedPageFlags(kernel, vma, head, isWrite);
+  const isSwapbacked = (memory.flags[head] & PG_SWAPBACKED) !== 0;
+  vma.mm.rss[isSwapbacked ? MM_SHMEMPAGES : MM_FILEPAGES] += 1;
+}
+
+/** Flags of an entry that maps a page-cache page. */
+export function cachedPageFlags(kernel: Kernel, vma: Vma, head: number, isWrite: boolean): number {
+  if (isWrite) return writtenFlags(vma);
+  const flags = presentFlags(vma);
+  if ((vma.flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return flags;
+  if (mappingOf(vma).kind === 'tmp') return flags;
+  const isDirty = (kernel.memory.flags[head] & PG_DIRTY) !== 0;
+  return flags | PTE_WRITE | (isDirty ? PTE_DIRTY : 0);
+}
+
+/** A shared mapping is about to write: the folio is dirty from now on. @kernel page_mkwrite */
+export function sharedPageMkwrite(kernel: Kernel, vma: Vma, head: number): void {
+  kernel.memory.flags[head] |= PG_DIRTY;
+  attachBuffers(kernel, mappingOf(vma), head);
+}

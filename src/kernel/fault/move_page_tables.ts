@@ -1,0 +1,127 @@
+import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { moveHugetlbPageTables } from '../hugetlb/move.js';
+import type { Kernel } from '../kernel.js';
+import { downWrite, upWrite, type Op } from '../op/prims.js';
+import {
+  KIND_MARKER,
+  KIND_MASK,
+  MARKER_UFFD_WP,
+  PTE_PRESENT,
+  PTE_SOFT_DIRTY,
+  PTE_TABLE,
+  PTE_UFFD_WP,
+} from '../pgtable/pte.js';
+import { splitHugePmdLocked } from '../thp/split_pmd.js';
+import type { Vma } from '../vm/vma.js';
+import { VM_HUGETLB } from '../vm/vm_flags.js';
+
+/**
+ * Moves the entries of `lengthPages` pages from `oldStart` to `newStart`. Values travel unchanged;
+ * counts, references and exclusivity stay. Whole aligned 2 MiB blocks move as one table or leaf,
+ * always under the rmap locks; single entries only when a walker could miss them (spec 10 §9.6).
+ * @kernel move_page_tables
+ */
+export function* movePageTables(
+  kernel: Kernel,
+  oldVma: Vma,
+  oldStart: number,
+  newVma: Vma,
+  newStart: number,
+  lengthPages: number,
+  needRmapLocks: boolean,
+): Op<void> {
+  if ((oldVma.flags & VM_HUGETLB) !== 0) {
+    moveHugetlbPageTables(kernel, oldVma, oldStart, newVma, newStart, lengthPages);
+    return;
+  }
+  const { pageTables } = kernel;
+  const oldPgd = oldVma.mm.pgd;
+  const newPgd = newVma.mm.pgd;
+  let done = 0;
+  while (done < lengthPages) {
+    const from = oldStart + done;
+    const to = newStart + done;
+    const extent = Math.min(
+      lengthPages - done,
+      ENTRIES_PER_TABLE - (from % ENTRIES_PER_TABLE),
+      ENTRIES_PER_TABLE - (to % ENTRIES_PER_TABLE),
+    );
+    const pmd = pageTables.findPmd(oldPgd, from);
+    if (pmd === NIL || pageTables.flags[pmd] === 0) {
+      done += Math.min(
+        lengthPages - done,
+        ENTRIES_PER_TABLE - (from % ENTRIES_PER_TABLE),
+      );
+      continue;
+    }
+    if (extent === ENTRIES_PER_TABLE) {
+      const target = pageTables.allocPmd(newPgd, to);
+      if (pageTables.flags[target] === 0) {
+        yield* lockRmap(oldVma);
+        const source = pageTables.findPmd(oldPgd, from);
+        pageTables.payload[target] = pageTables.payload[source];
+        pageTables.flags[target] = movedFlags(kernel, pageTables.flags[source]);
+        pageTables.flags[source] = 0;
+        yield* unlockRmap(oldVma);
+        done += extent;
+        continue;
+      }
+    }
+    if ((pageTables.flags[pmd] & PTE_TABLE) === 0) {
+      splitHugePmdLocked(kernel, oldVma, from, pmd, false);
+    }
+    if (needRmapLocks) yield* lockRmap(oldVma);
+    movePtes(kernel, oldPgd, from, newPgd, to, extent);
+    if (needRmapLocks) yield* unlockRmap(oldVma);
+    done += extent;
+  }
+}
+
+/** @kernel move_ptes */
+function movePtes(
+  kernel: Kernel,
+  oldPgd: number,
+  from: number,
+  newPgd: number,
+  to: number,
+  count: number,
+): void {
+  const { pageTables } = kernel;
+  const source = pageTables.findPte(oldPgd, from);
+  if (source === NIL) return;
+  const target = pageTables.allocPte(newPgd, to);
+  const { payload, flags } = pageTables;
+  for (let i = 0; i < count; i += 1) {
+    const pte = flags[source + i];
+    if (pte === 0) continue;
+    flags[source + i] = 0;
+    if ((pte & KIND_MASK) === KIND_MARKER && (pte & PTE_PRESENT) === 0) {
+      // A write-protect marker loses its meaning with the move; others travel.
+      const kept = payload[source + i] & ~MARKER_UFFD_WP;
+      if (kept === 0) continue;
+      payload[target + i] = kept;
+      flags[target + i] = pte;
+      continue;
+    }
+    payload[target + i] = payload[source + i];
+    flags[target + i] = movedFlags(kernel, pte);
+  }
+}
+
+function movedFlags(kernel: Kernel, pte: number): number {
+  if ((pte & PTE_TABLE) !== 0) return pte;
+  const moved = pte & ~PTE_UFFD_WP;
+  return kernel.profile.softDirty ? moved | PTE_SOFT_DIRTY : moved;
+}
+
+/** @kernel take_rmap_locks */
+function* lockRmap(vma: Vma): Op<void> {
+  if (vma.file !== undefined) yield* downWrite(vma.file.mapping.iMmapRwsem);
+  if (vma.anonVma !== undefined) yield* downWrite(vma.anonVma.root.rwsem);
+}
+
+/** @kernel drop_rmap_locks */
+function* unlockRmap(vma: Vma): Op<void> {
+  if (vma.anonVma !== undefined) yield* upWrite(vma.anonVma.root.rwsem);
+  if (vma.file !== undefined) yield* upWrite(vma.file.mapping.iMmapRwsem);
+}

@@ -1,0 +1,304 @@
+import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { zapHugetlbRange } from '../hugetlb/zap.js';
+import type { Kernel } from '../kernel.js';
+import { folioPut, isAnonFolio } from '../phys/folio.js';
+import { folioMarkAccessed } from '../phys/mark_accessed.js';
+import { MAPPING_ANON, MAPPING_TAG_MASK } from '../phys/memory.js';
+import { munlockVmaFolio } from '../phys/mlock.js';
+import {
+  PG_DIRTY,
+  PG_HEAD,
+  PG_LRU,
+  PG_SWAPBACKED,
+  PG_TAIL,
+} from '../phys/page_flags.js';
+import {
+  isDeviceEntry,
+  isMigration,
+  KIND_MARKER,
+  KIND_MASK,
+  KIND_SWAP,
+  MARKER_GUARD,
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_SPECIAL,
+  PTE_TABLE,
+  PTE_YOUNG,
+} from '../pgtable/pte.js';
+import { folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
+import { freeSwapAndCache } from '../swap/swap_cache.js';
+import { zapHugePmd } from '../thp/zap_pmd.js';
+import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS, type Mm } from '../vm/mm.js';
+import type { Vma } from '../vm/vma.js';
+import { VM_HUGETLB, VM_LOCKED, VM_RAND_READ, VM_SEQ_READ } from '../vm/vm_flags.js';
+
+/** What a zap removes and what it spares. @kernel zap_details */
+export interface ZapOptions {
+  /** Keep guard markers (madvise dontneed, truncation). */
+  readonly keepMarkers: boolean;
+  /** Also private copies of a file mapping; false for hole punching. */
+  readonly evenCows: boolean;
+  /** Free page tables of whole 2 MiB blocks (madvise dontneed). */
+  readonly reclaimTables: boolean;
+}
+
+/** munmap, exit, and mapping over something. */
+export const ZAP_ALL: ZapOptions = { keepMarkers: false, evenCows: true, reclaimTables: false };
+
+/**
+ * Removes the entries of [start, end), a range inside the VMA, and what they hold (spec 50 §1.1).
+ * @kernel unmap_page_range
+ */
+export function zapPageRange(
+  kernel: Kernel,
+  vma: Vma,
+  start: number,
+  end: number,
+  options: ZapOptions,
+): void {
+  if ((vma.flags & VM_HUGETLB) !== 0) {
+    zapHugetlbRange(kernel, vma, start, end);
+    return;
+  }
+  const { pageTables } = kernel;
+  const { pgd } = vma.mm;
+  let at = start;
+  while (at < end) {
+    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
+    const pmd = pageTables.findPmd(pgd, at);
+    if (pmd === NIL) {
+      at = nextPresentBlock(kernel, pgd, at, end);
+      continue;
+    }
+    let flags = pageTables.flags[pmd];
+    if (flags !== 0 && (flags & PTE_TABLE) === 0) {
+      zapHugePmd(kernel, vma, pmd, at, blockEnd, options);
+      flags = pageTables.flags[pmd];
+    }
+    if ((flags & PTE_TABLE) !== 0) {
+      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
+      zapPtes(kernel, vma, at, from, from + (blockEnd - at), options);
+      if (options.reclaimTables && blockEnd - at === ENTRIES_PER_TABLE) freeIfEmpty(kernel, pmd);
+    }
+    at = blockEnd;
+  }
+}
+
+/** First page at or behind the next PUD or PGD boundary: there is no PMD table below `at`. */
+function nextPresentBlock(kernel: Kernel, pgd: number, at: number, end: number): number {
+  const hasPudTable = kernel.pageTables.findPud(pgd, at) !== NIL;
+  const span = hasPudTable ? 2 ** 18 : 2 ** 27;
+  return Math.min(at - (at % span) + span, end);
+}
+
+/** @kernel zap_pte_range */
+function zapPtes(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  from: number,
+  to: number,
+  options: ZapOptions,
+): void {
+  const { memory, lru, tracer } = kernel;
+  const { payload, flags } = kernel.pageTables;
+  const { refcount, mapcount, mapping } = memory;
+  const pageFlags = memory.flags;
+  const isLocked = (vma.flags & VM_LOCKED) !== 0;
+  let anonZapped = 0;
+  let anonUnmapped = 0;
+  for (let entry = from; entry < to; entry += 1) {
+    const pte = flags[entry];
+    if (pte === 0) continue;
+    if ((pte & PTE_PRESENT) === 0) {
+      zapNonPresent(kernel, vma, entry, pte, options);
+      continue;
+    }
+    const pfn = payload[entry];
+    if ((pte & PTE_SPECIAL) !== 0) {
+      flags[entry] = 0;
+      if ((pte & PTE_DIRTY) !== 0) vma.mm.ksmZeroPages -= 1;
+      continue;
+    }
+    const page = pageFlags[pfn];
+    if (
+      (page & (PG_HEAD | PG_TAIL)) === 0 &&
+      (mapping[pfn] & MAPPING_TAG_MASK) === MAPPING_ANON &&
+      options.evenCows
+    ) {
+      // Small anonymous folio: the common case, in line.
+      if (tracer !== undefined) {
+        tracer.pageZapped?.(vma.mm, vpn + (entry - from), pfn, mapcount[pfn]);
+      }
+      flags[entry] = 0;
+      anonZapped += 1;
+      const maps = mapcount[pfn] - 1;
+      mapcount[pfn] = maps;
+      if (maps === 0) anonUnmapped += 1;
+      if (isLocked) munlockVmaFolio(kernel, pfn, vma);
+      const references = refcount[pfn] - 1;
+      refcount[pfn] = references;
+      if (references === 0) {
+        if ((page & PG_LRU) !== 0) lru.remove(pfn);
+        mapping[pfn] = 0;
+        memory.memcg[pfn] = 0;
+        memory.freePage(pfn);
+      }
+      continue;
+    }
+    entry = zapFolioBatch(kernel, vma, vpn + (entry - from), entry, to, options);
+  }
+  vma.mm.rss[MM_ANONPAGES] -= anonZapped;
+  kernel.stats.anonMapped -= anonUnmapped;
+}
+
+/**
+ * Zaps the run of entries from `first` that maps consecutive pages of one folio. Returns the last
+ * entry of the run.
+ */
+function zapFolioBatch(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  first: number,
+  to: number,
+  options: ZapOptions,
+): number {
+  const { memory } = kernel;
+  const { payload, flags } = kernel.pageTables;
+  const pfn = payload[first];
+  const head = memory.folioOf(pfn);
+  const isAnon = isAnonFolio(kernel, head);
+  if (isAnon && !options.evenCows) return first;
+  let count = 1;
+  if ((memory.flags[head] & PG_HEAD) !== 0) {
+    const folioEnd = head + 2 ** kernel.large.order[memory.next[head + 1]];
+    while (
+      first + count < to &&
+      pfn + count < folioEnd &&
+      payload[first + count] === pfn + count &&
+      (flags[first + count] & (PTE_PRESENT | PTE_SPECIAL)) === PTE_PRESENT
+    ) {
+      count += 1;
+    }
+  }
+  const hasRecency = (vma.flags & (VM_SEQ_READ | VM_RAND_READ)) === 0;
+  let isDirty = false;
+  let isYoung = false;
+  for (let i = 0; i < count; i += 1) {
+    const pte = flags[first + i];
+    flags[first + i] = 0;
+    if ((pte & PTE_DIRTY) !== 0) isDirty = true;
+    if ((pte & PTE_YOUNG) !== 0) isYoung = true;
+    if (kernel.tracer !== undefined) {
+      kernel.tracer.pageZapped?.(vma.mm, vpn + i, pfn + i, memory.mapcount[pfn + i]);
+    }
+  }
+  if (isAnon) {
+    vma.mm.rss[MM_ANONPAGES] -= count;
+  } else {
+    if (isDirty) memory.flags[head] |= PG_DIRTY;
+    if (isYoung && hasRecency) folioMarkAccessed(kernel, head);
+    const isSwapbacked = (memory.flags[head] & PG_SWAPBACKED) !== 0;
+    vma.mm.rss[isSwapbacked ? MM_SHMEMPAGES : MM_FILEPAGES] -= count;
+  }
+  folioRemoveRmapPtes(kernel, head, pfn, count, vma);
+  folioPut(kernel, head, count);
+  return first + count - 1;
+}
+
+function zapNonPresent(
+  kernel: Kernel,
+  vma: Vma,
+  entry: number,
+  pte: number,
+  options: ZapOptions,
+): void {
+  const { payload, flags } = kernel.pageTables;
+  const kind = pte & KIND_MASK;
+  if (kind === KIND_MARKER) {
+    if (options.keepMarkers && (payload[entry] & MARKER_GUARD) !== 0) return;
+    flags[entry] = 0;
+    return;
+  }
+  if (kind === KIND_SWAP) {
+    if (!options.evenCows) return;
+    flags[entry] = 0;
+    vma.mm.rss[MM_SWAPENTS] -= 1;
+    freeSwapAndCache(kernel, payload[entry], 1);
+    return;
+  }
+  if (isMigration(pte) || isDeviceEntry(pte)) {
+    const pfn = payload[entry];
+    const head = kernel.memory.folioOf(pfn);
+    const isAnon = isAnonFolio(kernel, head);
+    if (isAnon && !options.evenCows) return;
+    flags[entry] = 0;
+    const isSwapbacked = (kernel.memory.flags[head] & PG_SWAPBACKED) !== 0;
+    vma.mm.rss[isAnon ? MM_ANONPAGES : isSwapbacked ? MM_SHMEMPAGES : MM_FILEPAGES] -= 1;
+    if (isDeviceEntry(pte)) {
+      folioRemoveRmapPtes(kernel, head, pfn, 1, vma);
+      folioPut(kernel, head);
+    }
+    return;
+  }
+  flags[entry] = 0;
+}
+
+/** Frees the PTE table below a PMD entry if nothing is in it. */
+export function freeIfEmpty(kernel: Kernel, pmd: number): void {
+  const { pageTables } = kernel;
+  const node = pageTables.payload[pmd];
+  const from = node * ENTRIES_PER_TABLE;
+  const { flags } = pageTables;
+  for (let entry = from; entry < from + ENTRIES_PER_TABLE; entry += 1) {
+    if (flags[entry] !== 0) return;
+  }
+  pageTables.flags[pmd] = 0;
+  pageTables.freeNode(node);
+}
+
+/**
+ * Frees the page tables that only [start, end) used; everything in it is zapped. `floor` and
+ * `ceiling` are the end of the mapping below and the start of the one above: a table that reaches
+ * over them stays. @kernel free_pgtables
+ */
+export function freePgtables(
+  kernel: Kernel,
+  mm: Mm,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+): void {
+  freeLevel(kernel, mm.pgd, 27, start, end, floor, ceiling, 0);
+}
+
+/** Frees child tables of the node whose entries span 2^shift pages each. */
+function freeLevel(
+  kernel: Kernel,
+  node: number,
+  shift: number,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+  base: number,
+): void {
+  const { pageTables } = kernel;
+  const span = 2 ** shift;
+  const firstIndex = Math.max(0, Math.floor((start - base) / span));
+  const lastIndex = Math.min(ENTRIES_PER_TABLE - 1, Math.floor((end - 1 - base) / span));
+  for (let index = firstIndex; index <= lastIndex; index += 1) {
+    const entry = node * ENTRIES_PER_TABLE + index;
+    if ((pageTables.flags[entry] & PTE_TABLE) === 0) continue;
+    const child = pageTables.payload[entry];
+    const childBase = base + index * span;
+    if (shift > 9) {
+      freeLevel(kernel, child, shift - 9, start, end, floor, ceiling, childBase);
+    }
+    if (childBase < floor || childBase + span > ceiling) continue;
+    pageTables.flags[entry] = 0;
+    pageTables.freeNode(child);
+  }
+}

@@ -1,0 +1,59 @@
+import { ENTRIES_PER_TABLE, PMD_ORDER } from '../../base/units.js';
+import type { Kernel } from '../kernel.js';
+import type { OrderMode, ThpMode } from '../profile.js';
+import type { Vma } from '../vm/vma.js';
+import { VM_HUGEPAGE, VM_NOHUGEPAGE } from '../vm/vm_flags.js';
+
+/** Smallest order of a large anonymous folio. */
+export const MIN_ANON_ORDER = 2;
+
+function modeAllows(mode: OrderMode, global: ThpMode, isHugepageVma: boolean): boolean {
+  const effective = mode === 'inherit' ? global : mode;
+  return effective === 'always' || (effective === 'madvise' && isHugepageVma);
+}
+
+/**
+ * Orders that a fault in the VMA may use, as a bit mask (spec 50 §4, 98 §3).
+ * @kernel thp_vma_allowable_orders
+ */
+export function allowableAnonOrders(kernel: Kernel, vma: Vma): number {
+  if (!kernel.profile.transparentHugepage) return 0;
+  if ((vma.flags & VM_NOHUGEPAGE) !== 0 || vma.mm.thpDisabled || vma.isTemporaryStack) return 0;
+  const { anonOrders, thp } = kernel.knobs;
+  const isHugepageVma = (vma.flags & VM_HUGEPAGE) !== 0;
+  let mask = 0;
+  for (let order = MIN_ANON_ORDER; order <= PMD_ORDER; order += 1) {
+    if (modeAllows(anonOrders[order], thp, isHugepageVma)) mask |= 1 << order;
+  }
+  return mask;
+}
+
+/** Whether the aligned block of 2^order pages around `vpn` lies in the VMA. */
+export function blockFitsVma(vma: Vma, vpn: number, order: number): boolean {
+  const pages = 2 ** order;
+  const first = vpn - (vpn % pages);
+  return first >= vma.start && first + pages <= vma.end;
+}
+
+/**
+ * Order of the folio that a write fault at an empty PTE gets: the highest allowed order below PMD
+ * whose aligned block lies in the VMA and has only empty entries; 0 if none.
+ */
+export function anonFaultOrder(kernel: Kernel, vma: Vma, vpn: number, entry: number): number {
+  const mask = allowableAnonOrders(kernel, vma) & ((1 << PMD_ORDER) - 1);
+  if (mask === 0) return 0;
+  for (let order = PMD_ORDER - 1; order >= MIN_ANON_ORDER; order -= 1) {
+    if ((mask & (1 << order)) === 0 || !blockFitsVma(vma, vpn, order)) continue;
+    if (isBlockEmpty(kernel, entry - (vpn % 2 ** order), 2 ** order)) return order;
+  }
+  return 0;
+}
+
+function isBlockEmpty(kernel: Kernel, from: number, count: number): boolean {
+  const { flags } = kernel.pageTables;
+  const end = Math.min(from + count, from - (from % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE);
+  for (let entry = from; entry < end; entry += 1) {
+    if (flags[entry] !== 0) return false;
+  }
+  return true;
+}
