@@ -2,6 +2,7 @@
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { RmapError } from '../base/errors.js';
+import { inputError, reasonOf } from './input_error.js';
 
 /** Longest line of an event file; every honest line is below 64 KiB. */
 export const MOST_EVENT_LINE_BYTES = 1 << 20;
@@ -10,10 +11,6 @@ export const MOST_SNAPSHOT_LINE_BYTES = 1 << 28;
 
 const NEWLINE = 10;
 const CHUNK_BYTES = 1 << 18;
-
-export function inputError(message: string, cause?: unknown): RmapError {
-  return new RmapError('input', message, cause === undefined ? undefined : { cause });
-}
 
 /** The file of this name or the one with `.gz` behind it; undefined if there is neither. */
 export function findPlainOrGzip(path: string): string | undefined {
@@ -31,16 +28,6 @@ export function fileSizeBytes(path: string): number {
   }
   if (!found.isFile()) throw inputError(`${path}: not a regular file`);
   return found.size;
-}
-
-/** Reason of a failed system call or a library's error, in one line. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const code = 'code' in error ? error.code : undefined;
-  if (code === 'ENOENT') return 'no such file';
-  if (code === 'EACCES') return 'permission denied';
-  if (code === 'EISDIR') return 'is a directory';
-  return error.message.replaceAll(/\s+/g, ' ');
 }
 
 /** Content of a file, decompressed if its name ends in `.gz`, piece by piece. */

@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { inputError } from './input_file.js';
+import { inputError } from './input_error.js';
 import { isJsonlRecording, openJsonlRecording } from './jsonl/jsonl_recording.js';
 import type { Recording } from './recording.js';
 

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { inputError } from './input_file.js';
+import { inputError } from './input_error.js';
 
 /** Checks parsed JSON against a schema; an input error names the first field that does not fit. */
 export function checkShape<const S extends v.GenericSchema>(

@@ -1,4 +1,4 @@
-import { inputError } from './input_file.js';
+import { inputError } from './input_error.js';
 import type { RunKind, Snapshot, SnapshotInfo, SnapshotProcess, SnapshotVma } from './snapshot.js';
 import { RUN } from './snapshot.js';
 

@@ -1,4 +1,4 @@
-import { inputError } from '../input_file.js';
+import { inputError } from '../input_error.js';
 import type { StringTable, WordTable } from '../tables.js';
 
 const NEWLINE = 10;

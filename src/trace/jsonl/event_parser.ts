@@ -1,7 +1,7 @@
 import type { EventBatchBuilder } from '../batch_builder.js';
 import { EVENT } from '../event.js';
 import type { FieldRegistry } from '../field_registry.js';
-import { inputError } from '../input_file.js';
+import { inputError } from '../input_error.js';
 import type { StringTable, WordTable } from '../tables.js';
 import { JsonCursor, parseJson } from './cursor.js';
 

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { MOST_SNAPSHOT_LINE_BYTES, inputError, readLines } from '../input_file.js';
+import { inputError } from '../input_error.js';
+import { MOST_SNAPSHOT_LINE_BYTES, readLines } from '../input_file.js';
 import { boundedText, checkShape, wholeNumber } from '../schema_error.js';
 import type { RunKind, Snapshot, SnapshotInfo } from '../snapshot.js';
 import { RUN } from '../snapshot.js';
