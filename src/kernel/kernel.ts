@@ -8,6 +8,7 @@ import { MlockBatch } from './phys/mlock_batch.js';
 import { PageTables } from './pgtable/page_table.js';
 import { defaultKnobs, type Knobs, type Profile } from './profile.js';
 import type { Process } from './process.js';
+import { SwapState } from './swap/swap_state.js';
 import { DeferredSplitQueues, MthpStats } from './thp/deferred_queue.js';
 import type { Tracer } from './tracer.js';
 import type { AddressSpace } from './vm/address_space.js';
@@ -69,6 +70,7 @@ export class Kernel {
   readonly stats = new NodeStats();
   readonly mthp = new MthpStats();
   readonly deferredSplit = new DeferredSplitQueues();
+  readonly swap = new SwapState();
   readonly work = new WorkCounters();
   /** Told about events that queries ask for; undefined costs nothing. */
   tracer: Tracer | undefined = undefined;
