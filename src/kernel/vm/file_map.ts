@@ -1,6 +1,6 @@
 import { fail } from '../../base/errors.js';
 import { NIL } from '../../base/units.js';
-import { evictMapping } from '../file/evict.js';
+import { truncateFile } from '../file/truncate.js';
 import type { Kernel } from '../kernel.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
 import type { AddressSpace } from './address_space.js';
@@ -42,15 +42,19 @@ export function* unlinkFile(kernel: Kernel, vma: Vma): Op<void> {
   yield* upWrite(mapping.iMmapRwsem);
   kernel.intervals.free(vma.sharedRow);
   vma.sharedRow = NIL;
-  putMapping(kernel, mapping);
+  yield* putMapping(kernel, mapping);
 }
 
-/** Drops one user of an inode; the last one takes its pages along. @kernel iput */
-export function putMapping(kernel: Kernel, mapping: AddressSpace): void {
+/**
+ * Drops one user of an inode. Memory files die with their last user, descriptor or mapping, and
+ * take their pages along; a file on disk stays, and so do its cached pages. @kernel iput
+ */
+export function* putMapping(kernel: Kernel, mapping: AddressSpace): Op<void> {
   mapping.users -= 1;
-  if (mapping.users > 0) return;
   if (mapping.users < 0) fail(`file mapping ${mapping.id} is put once too often`);
-  evictMapping(kernel, mapping);
+  if (mapping.users > 0 || mapping.kind === 'tmp') return;
+  yield* truncateFile(kernel, mapping, 0);
+  kernel.mappings[mapping.id] = undefined;
 }
 
 /** The i_mmap lock is held for write; behind equal keys. @kernel vma_interval_tree_insert */

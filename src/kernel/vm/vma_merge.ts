@@ -1,4 +1,3 @@
-import { ENOMEM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { anonVmaClone, anonVmaMerge } from '../rmap/anon_vma_clone.js';
@@ -154,11 +153,7 @@ export function* extendVma(kernel: Kernel, vma: Vma, end: number): Op<MergeResul
  * flags already (spec 97 §4.3). Returns the VMA that then contains the range, 0 if no neighbour
  * fits, or -ENOMEM. The mmap lock is held for write. @kernel vma_merge_existing_range
  */
-export function* mergeChangedRange(
-  kernel: Kernel,
-  vma: Vma,
-  range: MergeRange,
-): Op<MergeResult> {
+export function* mergeChangedRange(kernel: Kernel, vma: Vma, range: MergeRange): Op<MergeResult> {
   const startsHere = range.start === vma.start;
   const endsHere = range.end === vma.end;
   if (!startsHere && !endsHere) return 0;
@@ -202,11 +197,7 @@ function* joinThree(
   next: Vma,
   middleFlags: number,
 ): Op<MergeResult> {
-  const failed = yield* dupAnonVma(
-    kernel,
-    previous,
-    next.anonVma === undefined ? middle : next,
-  );
+  const failed = yield* dupAnonVma(kernel, previous, next.anonVma === undefined ? middle : next);
   if (failed !== 0) return failed;
   keepSticky(previous, middleFlags | next.flags);
   yield* setVmaRange(kernel, previous, previous.start, next.end, previous.pgoff);
@@ -237,9 +228,4 @@ function* removeMerged(kernel: Kernel, survivor: Vma, removed: Vma): Op<void> {
 /** Some part may hold guard markers, so the whole may. */
 function keepSticky(vma: Vma, flags: number): void {
   vma.flags |= flags & VM_MAYBE_GUARD;
-}
-
-/** Whether a merge failed for lack of memory (0 only says that nothing fitted). */
-export function isMergeFailure(result: MergeResult): boolean {
-  return result === -ENOMEM;
 }

@@ -34,12 +34,7 @@ export function* setVmaRange(
 }
 
 /** Moves the boundary between two adjacent VMAs; both keep at least one page. */
-export function* moveBoundary(
-  kernel: Kernel,
-  lower: Vma,
-  upper: Vma,
-  boundary: number,
-): Op<void> {
+export function* moveBoundary(kernel: Kernel, lower: Vma, upper: Vma, boundary: number): Op<void> {
   if (lower.end !== upper.start || boundary <= lower.start || boundary >= upper.end) {
     fail(`the boundary of two VMAs cannot move to page ${boundary}`);
   }

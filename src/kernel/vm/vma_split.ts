@@ -34,12 +34,7 @@ export function insertVma(vma: Vma): void {
  * the upper one. The mmap lock is held for write. Returns 0, -ENOMEM, or -EINVAL if `at` is not
  * on a huge-page boundary of a hugetlb VMA. @kernel __split_vma
  */
-export function* splitVma(
-  kernel: Kernel,
-  vma: Vma,
-  at: number,
-  isNewBelow: boolean,
-): Op<number> {
+export function* splitVma(kernel: Kernel, vma: Vma, at: number, isNewBelow: boolean): Op<number> {
   if ((vma.flags & VM_HUGETLB) !== 0 && at % PAGES_PER_PMD !== 0) return -EINVAL;
   if (kernel.allocationFails()) return -ENOMEM;
   const piece = duplicateVma(vma, vma.mm);

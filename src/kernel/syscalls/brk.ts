@@ -1,0 +1,57 @@
+import type { Kernel } from '../kernel.js';
+import { downWrite, upWrite, type Op } from '../op/prims.js';
+import { findVmaIndex, hasOverlap, type Mm } from '../vm/mm.js';
+import { guardedStart } from '../vm/stack_growth.js';
+import { unmapRange } from '../vm/unmap.js';
+import {
+  VM_ACCOUNT,
+  VM_LOCKED,
+  VM_MAYEXEC,
+  VM_MAYREAD,
+  VM_MAYWRITE,
+  VM_READ,
+  VM_WRITE,
+} from '../vm/vm_flags.js';
+import { mapAnonymous, newVmaFlags } from './mmap.js';
+import { populateUnlocked } from './populate_unlocked.js';
+
+/** @kernel VM_DATA_DEFAULT_FLAGS */
+const HEAP_FLAGS = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_ACCOUNT;
+
+/** Places the heap: its start and the break, both at page `at`. @kernel prctl_set_mm */
+export function setHeapStart(mm: Mm, at: number): void {
+  mm.startBrk = at;
+  mm.brk = at;
+}
+
+/**
+ * Moves the program break to page `at` (spec 97 §1.6). Returns the break, which is the old one if
+ * the move is refused. @kernel brk
+ */
+export function* doBrk(kernel: Kernel, mm: Mm, at: number): Op<number> {
+  yield* downWrite(mm.mmapLock);
+  const old = mm.brk;
+  const isPopulated = yield* moveBreak(kernel, mm, at);
+  const result = mm.brk;
+  yield* upWrite(mm.mmapLock);
+  if (isPopulated) yield* populateUnlocked(kernel, mm, old, at, true);
+  return result;
+}
+
+/** Returns whether there are new pages that must be resident. */
+function* moveBreak(kernel: Kernel, mm: Mm, at: number): Op<boolean> {
+  const old = mm.brk;
+  if (at < mm.startBrk || at === old) return false;
+  if (at < old) {
+    // Nothing is left to unmap: the break stays where it is.
+    if (!hasOverlap(mm, at, old)) return false;
+    if ((yield* unmapRange(kernel, mm, at, old)) === 0) mm.brk = at;
+    return false;
+  }
+  const next = mm.vmas[findVmaIndex(mm, old)];
+  if (next !== undefined && at + 1 > guardedStart(next)) return false;
+  const flags = newVmaFlags(kernel, mm, HEAP_FLAGS);
+  if ((yield* mapAnonymous(kernel, mm, old, at, flags)) < 0) return false;
+  mm.brk = at;
+  return (flags & VM_LOCKED) !== 0;
+}
