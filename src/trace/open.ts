@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { inputError } from './input_error.js';
 import { isJsonlRecording, openJsonlRecording } from './jsonl/jsonl_recording.js';
+import { isRawRecording, openRawRecording } from './raw/raw_recording.js';
 import type { Recording } from './recording.js';
 
 /** Opens a recording of any format that is read as it stands: native, JSON lines, raw pages. */
@@ -10,5 +11,6 @@ export async function openRecording(path: string): Promise<Recording> {
     throw inputError(`${path}: not a recording directory; text files are read by "rmap import"`);
   }
   if (isJsonlRecording(path)) return openJsonlRecording(path);
+  if (isRawRecording(path)) return openRawRecording(path);
   throw inputError(`${path}: neither manifest.json nor trace.jsonl nor cpu0.raw in this directory`);
 }
