@@ -1,6 +1,10 @@
 import { IntervalPool } from '../base/interval_tree.js';
 import { RowPool } from '../base/row_pool.js';
+import type { KsmForRmap } from './ksm/ksm_types.js';
 import { AnonVma, type AnonVmaChain } from './rmap/anon_vma_types.js';
+import { KsmState } from './ksm/ksm_state.js';
+import { MmuNotifiers } from './rmap/mmu_notifier.js';
+import type { TlbModel } from './rmap/tlb_model.js';
 import { LargeFolios } from './phys/large_folio.js';
 import { LruLists } from './phys/lru.js';
 import { Memory } from './phys/memory.js';
@@ -71,6 +75,12 @@ export class Kernel {
   readonly mthp = new MthpStats();
   readonly deferredSplit = new DeferredSplitQueues();
   readonly swap = new SwapState();
+  readonly ksm = new KsmState();
+  readonly notifiers = new MmuNotifiers();
+  /** What TLBs may hold; undefined (off) unless a test wants to see missing flushes. */
+  tlb: TlbModel | undefined = undefined;
+  /** Undefined until ksmd is first switched on. */
+  ksm: KsmForRmap | undefined = undefined;
   readonly work = new WorkCounters();
   /** Told about events that queries ask for; undefined costs nothing. */
   tracer: Tracer | undefined = undefined;

@@ -47,8 +47,12 @@ interface RangeOperation {
 }
 
 /** Flags are `|`-joined: private shared anon fixed hugetlb populate locked noreserve growsdown stack. */
-export interface MmapOperation extends RangeOperation {
+export interface MmapOperation {
   readonly op: 'mmap';
+  readonly p: number;
+  /** First page; absent: the kernel chooses. */
+  readonly at?: number | undefined;
+  readonly n: number;
   readonly prot: Prot;
   readonly flags: string;
   readonly file?: FileId;
@@ -72,6 +76,16 @@ export type Operation =
   | (RangeOperation & { readonly op: 'read' })
   | (RangeOperation & { readonly op: 'write'; readonly v: number })
   | { readonly op: 'fork'; readonly p: number; readonly c: number }
+  /** A process that shares the address space of `p` until it exits or execs. */
+  | { readonly op: 'vfork' | 'clone_vm'; readonly p: number; readonly c: number }
+  | { readonly op: 'exec'; readonly p: number }
+  /** One page-fault exception of user mode, without the access that raised it. */
+  | { readonly op: 'fault'; readonly p: number; readonly at: number; readonly write: number }
+  /** `current`, `future`, `onfault`, `|`-joined. */
+  | { readonly op: 'mlockall'; readonly p: number; readonly flags: string }
+  | { readonly op: 'munlockall'; readonly p: number }
+  /** One scan of khugepaged over the process. */
+  | { readonly op: 'khugepaged'; readonly p: number }
   | { readonly op: 'exit'; readonly p: number }
   | { readonly op: 'brk_at' | 'brk'; readonly p: number; readonly at: number }
   | (RangeOperation & { readonly op: 'pin' | 'vmsplice'; readonly id: number })

@@ -1,17 +1,177 @@
 import { fail } from '../../base/errors.js';
+import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
+import { folioMapcount, folioPageCount, folioPut } from '../phys/folio.js';
+import {
+  PG_ACTIVE,
+  PG_DIRTY,
+  PG_SWAPCACHE,
+  PG_WORKINGSET,
+  PG_WRITEBACK,
+} from '../phys/page_flags.js';
+import { swapOffset } from '../pgtable/pte.js';
+import {
+  SLOT_EVICTED,
+  SLOT_ORDER_SHIFT,
+  SLOT_WORKINGSET,
+  SLOT_ZERO,
+  type SwapDevice,
+} from './swap_device.js';
 
-/** @kernel folio_free_swap */
-export function folioFreeSwap(_kernel: Kernel, head: number): boolean {
-  fail(`folio ${head} is in the swap cache, which is not written yet`);
+/** References of page tables and shmem files to a slot, without the cache. @kernel swp_swapcount */
+export function swapEntryCount(kernel: Kernel, entry: number): number {
+  return kernel.swap.deviceOf(entry).count(swapOffset(entry));
 }
 
-/** @kernel free_swap_and_cache_nr */
-export function freeSwapAndCache(_kernel: Kernel, entry: number, _count: number): void {
-  fail(`swap entry ${entry} is freed, which is not written yet`);
+/** Swap entry of the first page of a cached folio. @kernel folio.swap */
+export function folioSwapEntry(kernel: Kernel, head: number): number {
+  return kernel.swap.folioSlots.get(head);
 }
 
-/** @kernel swap_duplicate */
-export function swapDuplicate(_kernel: Kernel, entry: number): boolean {
-  fail(`swap entry ${entry} is duplicated, which is not written yet`);
+/** The cached page of a slot, or NIL. @kernel swap_cache_get_folio */
+export function findSwapCachePage(kernel: Kernel, entry: number): number {
+  return kernel.swap.deviceOf(entry).cachedPage[swapOffset(entry)] - 1;
+}
+
+/** A page table or a shmem file refers to the slot too. @kernel swap_duplicate */
+export function swapDuplicate(kernel: Kernel, entry: number): boolean {
+  kernel.swap.deviceOf(entry).duplicate(swapOffset(entry));
+  return true;
+}
+
+/** Drops references of `count` consecutive slots. @kernel swap_free_nr */
+export function swapFree(kernel: Kernel, entry: number, count = 1): void {
+  const device = kernel.swap.deviceOf(entry);
+  const slot = swapOffset(entry);
+  for (let i = 0; i < count; i += 1) device.release(slot + i);
+}
+
+/**
+ * Drops references of `count` consecutive slots; a cached folio that nothing maps and no entry
+ * wants any more leaves the cache. @kernel free_swap_and_cache_nr
+ */
+export function freeSwapAndCache(kernel: Kernel, entry: number, count: number): void {
+  const device = kernel.swap.deviceOf(entry);
+  const slot = swapOffset(entry);
+  for (let i = 0; i < count; i += 1) {
+    if (device.release(slot + i) !== 0) continue;
+    const page = device.cachedPage[slot + i] - 1;
+    if (page !== NIL) reclaimCachedFolio(kernel, kernel.memory.folioOf(page));
+  }
+}
+
+/** @kernel __try_to_reclaim_swap */
+function reclaimCachedFolio(kernel: Kernel, head: number): void {
+  if (folioMapcount(kernel, head) > 0 && !kernel.swap.isFull) return;
+  folioFreeSwap(kernel, head);
+}
+
+/**
+ * Takes slots for a folio and puts it into the swap cache: N references more, dirty. False if no
+ * area has a free run. @kernel folio_alloc_swap
+ */
+export function folioAllocSwap(kernel: Kernel, head: number, order: number): boolean {
+  for (const device of kernel.swap.devices) {
+    if (device === undefined) continue;
+    let slot = device.alloc(order);
+    if (slot === NIL && order === 0 && reclaimCachedSlots(kernel, device)) slot = device.alloc(0);
+    if (slot === NIL) continue;
+    device.memcg.fill(kernel.memory.memcg[head], slot, slot + 2 ** order);
+    addToSwapCache(kernel, head, device, slot);
+    kernel.memory.flags[head] |= PG_DIRTY;
+    return true;
+  }
+  return false;
+}
+
+/** Gives up slots that only the cache holds. Returns whether any slot came free. */
+function reclaimCachedSlots(kernel: Kernel, device: SwapDevice): boolean {
+  const before = device.freeSlots;
+  for (const head of kernel.swap.folioSlots.sortedHeads()) folioFreeSwap(kernel, head);
+  return device.freeSlots > before;
+}
+
+/** Enters a folio for slots whose cache is claimed. @kernel swap_cache_add_folio */
+export function addToSwapCache(
+  kernel: Kernel,
+  head: number,
+  device: SwapDevice,
+  slot: number,
+): void {
+  const { memory, swap } = kernel;
+  const pages = folioPageCount(kernel, head);
+  for (let i = 0; i < pages; i += 1) device.cachedPage[slot + i] = head + i + 1;
+  swap.folioSlots.add(head, device.entryOf(slot));
+  memory.refcount[head] += pages;
+  memory.flags[head] |= PG_SWAPCACHE;
+}
+
+/** Takes a folio out of the cache; the cache's references go. @kernel swap_cache_del_folio */
+export function deleteFromSwapCache(kernel: Kernel, head: number): void {
+  const { memory, swap } = kernel;
+  if ((memory.flags[head] & PG_SWAPCACHE) === 0) fail(`folio ${head} is not in the swap cache`);
+  const entry = swap.folioSlots.get(head);
+  const device = swap.deviceOf(entry);
+  const slot = swapOffset(entry);
+  const pages = folioPageCount(kernel, head);
+  swap.folioSlots.delete(head);
+  memory.flags[head] &= ~PG_SWAPCACHE;
+  for (let i = 0; i < pages; i += 1) device.dropCache(slot + i);
+  folioPut(kernel, head, pages);
+}
+
+/**
+ * Takes a folio out of the cache if no entry refers to its slots: it is dirty then, for the only
+ * copy is in memory. @kernel folio_free_swap
+ */
+export function folioFreeSwap(kernel: Kernel, head: number): boolean {
+  const { memory, swap } = kernel;
+  if ((memory.flags[head] & (PG_SWAPCACHE | PG_WRITEBACK)) !== PG_SWAPCACHE) return false;
+  const entry = swap.folioSlots.get(head);
+  const device = swap.deviceOf(entry);
+  const slot = swapOffset(entry);
+  const pages = folioPageCount(kernel, head);
+  for (let i = 0; i < pages; i += 1) if (device.count(slot + i) !== 0) return false;
+  memory.flags[head] |= PG_DIRTY;
+  deleteFromSwapCache(kernel, head);
+  return true;
+}
+
+/** Copies the pages of a cached folio to its slots. @kernel swap_writeout */
+export function writeToSlots(kernel: Kernel, head: number): void {
+  const { memory, swap } = kernel;
+  const { content } = memory;
+  const entry = swap.folioSlots.get(head);
+  const device = swap.deviceOf(entry);
+  const slot = swapOffset(entry);
+  const pages = folioPageCount(kernel, head);
+  let isZero = true;
+  for (let i = 0; i < pages; i += 1) {
+    const word = content[head + i];
+    device.content[slot + i] = word;
+    if (word !== 0) isZero = false;
+  }
+  const order = 31 - Math.clz32(pages);
+  device.notes.fill((order << SLOT_ORDER_SHIFT) | (isZero ? SLOT_ZERO : 0), slot, slot + pages);
+}
+
+/** Remembers in the slots that their folio is evicted now. @kernel workingset_eviction */
+export function noteEviction(kernel: Kernel, head: number): void {
+  const { memory, swap } = kernel;
+  const entry = swap.folioSlots.get(head);
+  const device = swap.deviceOf(entry);
+  const slot = swapOffset(entry);
+  const pages = folioPageCount(kernel, head);
+  const workingset = (memory.flags[head] & PG_WORKINGSET) === 0 ? 0 : SLOT_WORKINGSET;
+  for (let i = 0; i < pages; i += 1) device.notes[slot + i] |= SLOT_EVICTED | workingset;
+}
+
+/**
+ * A folio comes back from a slot. Outside of small control groups the refault is within the
+ * working set: active at once (spec 98 §6.7). @kernel workingset_refault
+ */
+export function noteRefault(kernel: Kernel, head: number, device: SwapDevice, slot: number): void {
+  const notes = device.notes[slot];
+  if ((notes & SLOT_EVICTED) === 0 || device.memcg[slot] !== 0) return;
+  kernel.memory.flags[head] |= (notes & SLOT_WORKINGSET) === 0 ? PG_ACTIVE : PG_ACTIVE | PG_WORKINGSET;
 }

@@ -1,0 +1,34 @@
+import { KsmStableNode, type KsmMmSlot, type KsmRmapItem } from './ksm_types.js';
+
+/** Everything that ksmd keeps between its passes; empty on a machine that never merges. */
+export class KsmState {
+  /** Address spaces in the order in which a pass visits them. @kernel ksm_mm_head */
+  readonly slots: KsmMmSlot[] = [];
+  /** Nodes by id; index 0 is unused. */
+  readonly nodes: Array<KsmStableNode | undefined> = [undefined];
+  private readonly freeNodeIds: number[] = [];
+  /**
+   * Merged pages by content; equal ones form a chain, most recently created first. Linux orders
+   * the tree by comparing pages; nothing that can be observed depends on that order.
+   * @kernel root_stable_tree
+   */
+  readonly stableTree = new Map<number, KsmStableNode[]>();
+  /** Candidates of this pass by content. @kernel root_unstable_tree */
+  readonly unstableTree = new Map<number, KsmRmapItem>();
+  /** Passes done. @kernel ksm_scan.seqnr */
+  passes = 0;
+
+  /** Makes a node for a page that is about to become a merged one. @kernel alloc_stable_node */
+  addNode(pfn: number, content: number): KsmStableNode {
+    const id = this.freeNodeIds.pop() ?? this.nodes.length;
+    const node = new KsmStableNode(id, pfn, content);
+    this.nodes[id] = node;
+    return node;
+  }
+
+  /** @kernel free_stable_node */
+  removeNode(node: KsmStableNode): void {
+    this.nodes[node.id] = undefined;
+    this.freeNodeIds.push(node.id);
+  }
+}

@@ -1,0 +1,49 @@
+import type { AnonVma } from '../rmap/anon_vma_types.js';
+import type { Mm } from '../vm/mm.js';
+
+/** What ksmd remembers about one page of one process. @kernel ksm_rmap_item */
+export class KsmRmapItem {
+  readonly mm: Mm;
+  /** Page of the process. @kernel ksm_rmap_item.address */
+  readonly vpn: number;
+  /** Content when last scanned; undefined = not scanned yet. @kernel ksm_rmap_item.oldchecksum */
+  checksum: number | undefined = undefined;
+  /** Node whose list this item is on. @kernel ksm_rmap_item.head */
+  node: KsmStableNode | undefined = undefined;
+  /** Held by one reference while the item is on a list. @kernel ksm_rmap_item.anon_vma */
+  anonVma: AnonVma | undefined = undefined;
+
+  constructor(mm: Mm, vpn: number) {
+    this.mm = mm;
+    this.vpn = vpn;
+  }
+}
+
+/** One merged page: its folio points here, not to an anon_vma. @kernel ksm_stable_node */
+export class KsmStableNode {
+  /** Number in `KsmState.nodes`, from 1; stored in `Memory.mapping`. */
+  readonly id: number;
+  /** The merged page; it holds no reference, so it may be gone. @kernel ksm_stable_node.kpfn */
+  pfn: number;
+  /** Newest first. @kernel ksm_stable_node.hlist */
+  items: KsmRmapItem[] = [];
+  /** What the page holds: its key in the stable tree. */
+  readonly content: number;
+
+  constructor(id: number, pfn: number, content: number) {
+    this.id = id;
+    this.pfn = pfn;
+    this.content = content;
+  }
+}
+
+/** One address space on ksmd's list. @kernel ksm_mm_slot */
+export class KsmMmSlot {
+  readonly mm: Mm;
+  /** Ascending by page. @kernel ksm_mm_slot.rmap_list */
+  items: KsmRmapItem[] = [];
+
+  constructor(mm: Mm) {
+    this.mm = mm;
+  }
+}

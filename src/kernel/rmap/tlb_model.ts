@@ -1,0 +1,89 @@
+import type { Kernel } from '../kernel.js';
+import { PG_BUDDY, PG_FREE } from '../phys/page_flags.js';
+import { PTE_LEAF, PTE_PRESENT, PTE_WRITE } from '../pgtable/pte.js';
+import { NIL } from '../../base/units.js';
+import type { Mm } from '../vm/mm.js';
+
+/** A translation that some CPU may still use for a page of an mm. */
+export interface Translation {
+  readonly pfn: number;
+  readonly isWritable: boolean;
+}
+
+/** A translation that is wrong, and why (spec 90 rule 51). */
+export interface StaleTranslation extends Translation {
+  readonly mm: Mm;
+  readonly vpn: number;
+  readonly problem: 'page is free' | 'page is not writable any more';
+}
+
+/**
+ * What the CPUs' TLBs may hold, per mm. Off (`Kernel.tlb` undefined) unless a test or the checker
+ * wants to see missing flushes; then nothing of it costs anything.
+ */
+export class TlbModel {
+  private readonly byMm = new Map<Mm, Map<number, Translation>>();
+
+  /** An access of a CPU went through the page table. */
+  remember(mm: Mm, vpn: number, pfn: number, isWritable: boolean): void {
+    let translations = this.byMm.get(mm);
+    if (translations === undefined) {
+      translations = new Map();
+      this.byMm.set(mm, translations);
+    }
+    translations.set(vpn, { pfn, isWritable });
+  }
+
+  find(mm: Mm, vpn: number): Translation | undefined {
+    return this.byMm.get(mm)?.get(vpn);
+  }
+
+  /** Whether another CPU may hold translations of the mm, so that a flush means interrupts. */
+  holds(mm: Mm): boolean {
+    return (this.byMm.get(mm)?.size ?? 0) > 0;
+  }
+
+  flushRange(mm: Mm, start: number, end: number): void {
+    const translations = this.byMm.get(mm);
+    if (translations === undefined) return;
+    for (const vpn of translations.keys()) {
+      if (vpn >= start && vpn < end) translations.delete(vpn);
+    }
+  }
+
+  flushMm(mm: Mm): void {
+    this.byMm.delete(mm);
+  }
+
+  /** Translations that no access may use any more; empty whenever control returns to user code. */
+  findStale(kernel: Kernel): StaleTranslation[] {
+    const stale: StaleTranslation[] = [];
+    for (const [mm, translations] of this.byMm) {
+      for (const [vpn, { pfn, isWritable }] of translations) {
+        if ((kernel.memory.flags[pfn] & (PG_FREE | PG_BUDDY)) !== 0) {
+          stale.push({ mm, vpn, pfn, isWritable, problem: 'page is free' });
+        } else if (isWritable && !isWritableAt(kernel, mm, vpn, pfn)) {
+          stale.push({ mm, vpn, pfn, isWritable, problem: 'page is not writable any more' });
+        }
+      }
+    }
+    return stale;
+  }
+}
+
+function isWritableAt(kernel: Kernel, mm: Mm, vpn: number, pfn: number): boolean {
+  const { pageTables } = kernel;
+  const pmd = pageTables.findPmd(mm.pgd, vpn);
+  if (pmd === NIL) return false;
+  const isLeaf = (pageTables.flags[pmd] & PTE_LEAF) !== 0;
+  const entry = isLeaf ? pmd : pageTables.findPte(mm.pgd, vpn);
+  if (entry === NIL) return false;
+  const wanted = PTE_PRESENT | PTE_WRITE;
+  if ((pageTables.flags[entry] & wanted) !== wanted) return false;
+  return pageTables.payload[entry] + (isLeaf ? vpn % 512 : 0) === pfn;
+}
+
+/** Removes translations of [start, end) from all TLBs. @kernel flush_tlb_range */
+export function flushTlbRange(kernel: Kernel, mm: Mm, start: number, end: number): void {
+  if (kernel.tlb !== undefined) kernel.tlb.flushRange(mm, start, end);
+}

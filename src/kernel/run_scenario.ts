@@ -1,0 +1,37 @@
+import { Machine, type MachineOptions } from './machine.js';
+import type { Operation, OperationResult } from './operation.js';
+import type { MachineState } from './state/state_types.js';
+
+/** What running a scenario gave: the content of a state file. */
+export interface ScenarioRun {
+  readonly results: ReadonlyArray<OperationResult & { readonly i: number }>;
+  readonly states: readonly MachineState[];
+}
+
+export interface ScenarioOptions extends MachineOptions {
+  /** Called after every operation, for invariants; it may throw. */
+  readonly afterOperation?: (machine: Machine, operationNumber: number) => void;
+}
+
+/**
+ * Runs operations on a fresh machine: one result each but for dumps, one state a dump, and the
+ * final one. An error of an operation carries its number in `onError`'s message.
+ */
+export function runScenario(
+  operations: readonly Operation[],
+  options: ScenarioOptions = {},
+): ScenarioRun {
+  const machine = new Machine(options);
+  const results: Array<OperationResult & { readonly i: number }> = [];
+  const states: MachineState[] = [];
+  operations.forEach((operation, i) => {
+    if (operation.op === 'dump') {
+      states.push(machine.state(operation.label, i));
+    } else {
+      results.push({ i, ...machine.apply(operation) });
+    }
+    options.afterOperation?.(machine, i);
+  });
+  states.push(machine.state('final', operations.length));
+  return { results, states };
+}

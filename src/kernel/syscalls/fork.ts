@@ -1,0 +1,121 @@
+import { copyPageRange } from '../fault/copy_page_range.js';
+import { freePgtables, ZAP_ALL, zapPageRange } from '../fault/zap.js';
+import { ENOMEM } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import { ksmExit } from '../ksm/exit.js';
+import { ksmFork } from '../ksm/fork.js';
+import { downWrite, fullBarrier, updatePoint, upWrite, writePoint, type Op } from '../op/prims.js';
+import { TASK_SIZE_PAGES } from '../../base/units.js';
+import { hugetlbUnreserve } from '../hugetlb/reserve.js';
+import { anonVmaFork, unlinkAnonVmas } from '../rmap/anon_vma_clone.js';
+import { linkFileAfter, unlinkFile } from '../vm/file_map.js';
+import { Mm } from '../vm/mm.js';
+import { duplicateVma } from '../vm/vma_split.js';
+import {
+  isCowMapping,
+  VM_DONTCOPY,
+  VM_HUGETLB,
+  VM_LOCKED,
+  VM_LOCKONFAULT,
+  VM_WIPEONFORK,
+} from '../vm/vm_flags.js';
+
+/** A new, empty address space. `id` is the number of the process that owns it. @kernel mm_alloc */
+export function createMm(kernel: Kernel, id: number): Mm {
+  const mm = new Mm(id, kernel.mmIds.alloc(), kernel.pageTables.allocNode());
+  kernel.mms.add(mm);
+  return mm;
+}
+
+/**
+ * Copies an address space for a forked process (spec 30 §1). Returns the child's mm, or -ENOMEM;
+ * then nothing of the child is left. @kernel dup_mmap
+ */
+export function* forkMm(kernel: Kernel, parent: Mm, childId: number): Op<Mm | number> {
+  const child = createMm(kernel, childId);
+  child.startBrk = parent.startBrk;
+  child.brk = parent.brk;
+  child.memcg = parent.memcg;
+  child.mergeAny = parent.mergeAny;
+  child.thpDisabled = parent.thpDisabled;
+  yield* downWrite(parent.mmapLock);
+  yield* downWrite(child.mmapLock);
+  const copied = yield* forkVmas(kernel, parent, child);
+  yield* upWrite(child.mmapLock);
+  yield* upWrite(parent.mmapLock);
+  if (copied < 0) {
+    yield* exitMmap(kernel, child);
+    return copied;
+  }
+  ksmFork(kernel, parent, child);
+  kernel.tracer?.forked?.(parent, child, copied);
+  return child;
+}
+
+/** Returns the number of page-table entries copied, or a negative errno. */
+function* forkVmas(kernel: Kernel, parent: Mm, child: Mm): Op<number> {
+  let copied = 0;
+  for (const vma of parent.vmas) {
+    if ((vma.flags & VM_DONTCOPY) !== 0) continue;
+    if (kernel.allocationFails()) return -ENOMEM;
+    const copy = duplicateVma(vma, child);
+    copy.ownsReservation = false;
+    copy.reservedPages = undefined;
+    copy.flags &= ~(VM_LOCKED | VM_LOCKONFAULT);
+    const isWiped = (vma.flags & VM_WIPEONFORK) !== 0;
+    if (isWiped) {
+      copy.anonVma = undefined;
+    } else {
+      const failed = yield* anonVmaFork(kernel, copy, vma);
+      if (failed !== 0) return failed;
+    }
+    yield* linkFileAfter(kernel, copy, vma);
+    child.vmas.push(copy);
+    if (isWiped) continue;
+    const isCow = isCowMapping(vma.flags);
+    if (isCow) {
+      yield* updatePoint('write_protect_seq', parent.id);
+      parent.writeProtectSeq += 1;
+      yield* fullBarrier();
+    }
+    yield* downWrite(child.pageTableLock);
+    yield* downWrite(parent.pageTableLock);
+    yield* writePoint('page_table', parent.id);
+    const result = copyPageRange(kernel, copy, vma);
+    yield* upWrite(parent.pageTableLock);
+    yield* upWrite(child.pageTableLock);
+    if (isCow) {
+      yield* fullBarrier();
+      yield* updatePoint('write_protect_seq', parent.id);
+      parent.writeProtectSeq += 1;
+    }
+    if (result < 0) return result;
+    copied += result;
+  }
+  return copied;
+}
+
+/**
+ * Tears an address space down: all pages, then all trees, then all tables. @kernel exit_mmap
+ */
+export function* exitMmap(kernel: Kernel, mm: Mm): Op<void> {
+  ksmExit(kernel, mm);
+  yield* downWrite(mm.mmapLock);
+  for (const vma of mm.vmas) zapPageRange(kernel, vma, vma.start, vma.end, ZAP_ALL);
+  for (const vma of mm.vmas) {
+    vma.detached = true;
+    if ((vma.flags & VM_HUGETLB) !== 0) hugetlbUnreserve(kernel, vma, vma.start, vma.end);
+    yield* unlinkAnonVmas(kernel, vma);
+    yield* unlinkFile(kernel, vma);
+  }
+  if (mm.vmas.length > 0) {
+    const last = mm.vmas[mm.vmas.length - 1];
+    freePgtables(kernel, mm, mm.vmas[0].start, last.end, 0, TASK_SIZE_PAGES);
+  }
+  mm.vmas.length = 0;
+  kernel.pageTables.freeNode(mm.pgd);
+  yield* upWrite(mm.mmapLock);
+  mm.dead = true;
+  kernel.mms.delete(mm);
+  kernel.mmIds.free(mm.mmId);
+}

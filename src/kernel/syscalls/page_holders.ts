@@ -1,0 +1,144 @@
+import { EFAULT, ESRCH } from '../errno.js';
+import { FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_TOUCH, FOLL_WRITE } from '../fault/gup_flags.js';
+import { gupFast } from '../fault/gup_fast.js';
+import { getUserPage } from '../fault/gup.js';
+import { gupPutFolio } from '../fault/gup_grab.js';
+import type { Kernel } from '../kernel.js';
+import { downRead, upRead, type Op } from '../op/prims.js';
+import { PG_HEAD } from '../phys/page_flags.js';
+import { PageHolder } from '../process.js';
+import type { Mm } from '../vm/mm.js';
+import { closePipe, releasePins } from './process.js';
+
+/**
+ * Gets pages without locks as far as possible and the rest with faults. Returns how many were
+ * appended to `pfns`: all, or those before the first that failed. @kernel get_user_pages_fast
+ */
+function* getUserPagesFast(
+  kernel: Kernel,
+  mm: Mm,
+  vpn: number,
+  count: number,
+  flags: number,
+  pfns: number[],
+): Op<number> {
+  let done = yield* gupFast(kernel, mm, vpn, count, flags, pfns);
+  if (done === count) return done;
+  yield* downRead(mm.mmapLock);
+  while (done < count) {
+    const pfn = yield* getUserPage(kernel, mm, vpn + done, flags | FOLL_TOUCH);
+    if (pfn < 0) break;
+    pfns.push(pfn);
+    done += 1;
+  }
+  yield* upRead(mm.mmapLock);
+  return done;
+}
+
+/**
+ * Registers pages as an io_uring fixed buffer: long-term write pins, one for each run of pages of
+ * a folio. All pages or none (spec 97 §7, 98 §8.1). Returns 0 or a negative errno.
+ */
+export function* pinPages(
+  kernel: Kernel,
+  processId: number,
+  vpn: number,
+  count: number,
+  key: number,
+): Op<number> {
+  const process = kernel.processes.get(processId);
+  if (process === undefined) return -ESRCH;
+  const flags = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
+  const pfns: number[] = [];
+  const { memory } = kernel;
+  const done = yield* getUserPagesFast(kernel, process.mm, vpn, count, flags, pfns);
+  if (done < count) {
+    for (const pfn of pfns) gupPutFolio(kernel, memory.folioOf(pfn), 1, flags);
+    return -EFAULT;
+  }
+  const holder = new PageHolder();
+  holder.descriptors = 1;
+  holder.pfns.push(...pfns);
+  let previous = -2;
+  for (const pfn of pfns) {
+    const head = memory.folioOf(pfn);
+    const isLarge = (memory.flags[head] & PG_HEAD) !== 0;
+    const last = holder.pins[holder.pins.length - 1];
+    if (isLarge && last?.head === head && pfn === previous + 1) {
+      // The ring keeps one pin for a run of pages of one folio.
+      gupPutFolio(kernel, head, 1, flags);
+    } else {
+      holder.pins.push({ head, count: 1 });
+    }
+    previous = pfn;
+  }
+  const old = process.rings.get(key);
+  if (old !== undefined) unpinPages(kernel, processId, key);
+  process.rings.set(key, holder);
+  return 0;
+}
+
+/** Unregisters the buffer, for every process that shares the ring. */
+export function unpinPages(kernel: Kernel, processId: number, key: number): number {
+  const process = kernel.processes.get(processId);
+  if (process === undefined) return -ESRCH;
+  const holder = process.rings.get(key);
+  if (holder !== undefined) {
+    releasePins(kernel, holder);
+    holder.pfns.length = 0;
+    process.rings.delete(key);
+    holder.descriptors -= 1;
+  }
+  return 0;
+}
+
+/** What a pinned buffer holds now, page by page: what a device would read. */
+export function readPinned(kernel: Kernel, processId: number, key: number): number[] {
+  const holder = kernel.processes.get(processId)?.rings.get(key);
+  return holder === undefined ? [] : holder.pfns.map((pfn) => kernel.memory.content[pfn]);
+}
+
+/**
+ * vmsplice(2): puts references to pages into a pipe without copying. Returns the number of pages
+ * taken, or -EFAULT if there is none.
+ */
+export function* splicePages(
+  kernel: Kernel,
+  processId: number,
+  vpn: number,
+  count: number,
+  key: number,
+): Op<number> {
+  const process = kernel.processes.get(processId);
+  if (process === undefined) return -ESRCH;
+  const pfns: number[] = [];
+  const done = yield* getUserPagesFast(kernel, process.mm, vpn, count, FOLL_GET, pfns);
+  if (done === 0) return -EFAULT;
+  let holder = process.pipes.get(key);
+  if (holder === undefined) {
+    holder = new PageHolder();
+    holder.descriptors = 1;
+    process.pipes.set(key, holder);
+  }
+  for (const pfn of pfns) holder.pfns.push(pfn);
+  return done;
+}
+
+/**
+ * Reads up to `count` pages out of the pipe, as they are now, and closes the process's ends.
+ */
+export function drainPipe(
+  kernel: Kernel,
+  processId: number,
+  key: number,
+  count: number,
+): number[] {
+  const process = kernel.processes.get(processId);
+  const holder = process?.pipes.get(key);
+  if (process === undefined || holder === undefined) return [];
+  const read = holder.pfns.splice(0, count);
+  const values = read.map((pfn) => kernel.memory.content[pfn]);
+  for (const pfn of read) gupPutFolio(kernel, kernel.memory.folioOf(pfn), 1, FOLL_GET);
+  closePipe(kernel, process, key);
+  return values;
+}
