@@ -1,6 +1,5 @@
 import { IntervalPool } from '../base/interval_tree.js';
 import { RowPool } from '../base/row_pool.js';
-import type { KsmForRmap } from './ksm/ksm_types.js';
 import { AnonVma, type AnonVmaChain } from './rmap/anon_vma_types.js';
 import { KsmState } from './ksm/ksm_state.js';
 import { MmuNotifiers } from './rmap/mmu_notifier.js';
@@ -79,8 +78,6 @@ export class Kernel {
   readonly notifiers = new MmuNotifiers();
   /** What TLBs may hold; undefined (off) unless a test wants to see missing flushes. */
   tlb: TlbModel | undefined = undefined;
-  /** Undefined until ksmd is first switched on. */
-  ksm: KsmForRmap | undefined = undefined;
   readonly work = new WorkCounters();
   /** Told about events that queries ask for; undefined costs nothing. */
   tracer: Tracer | undefined = undefined;
@@ -95,6 +92,7 @@ export class Kernel {
     this.profile = profile;
     this.memory = new Memory(profile.memoryPages);
     this.lru = new LruLists(this.memory);
+    this.ksm = new KsmState(this.memory);
     this.mmIds.alloc();
   }
 

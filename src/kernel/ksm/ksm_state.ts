@@ -1,3 +1,4 @@
+import { MAPPING_KSM, MAPPING_TAG_MASK, type Memory } from '../phys/memory.js';
 import { KsmStableNode, type KsmMmSlot, type KsmRmapItem } from './ksm_types.js';
 
 /** Everything that ksmd keeps between its passes; empty on a machine that never merges. */
@@ -17,6 +18,22 @@ export class KsmState {
   readonly unstableTree = new Map<number, KsmRmapItem>();
   /** Passes done. @kernel ksm_scan.seqnr */
   passes = 0;
+  private readonly memory: Memory;
+
+  constructor(memory: Memory) {
+    this.memory = memory;
+  }
+
+  /** The node that a KSM folio points to; undefined for any other folio. @kernel folio_stable_node */
+  nodeOf(head: number): KsmStableNode | undefined {
+    const mapping = this.memory.mapping[head];
+    return (mapping & MAPPING_TAG_MASK) === MAPPING_KSM ? this.nodes[mapping >> 2] : undefined;
+  }
+
+  /** Items of a KSM folio, newest first; none for any other folio. */
+  itemsOf(head: number): readonly KsmRmapItem[] {
+    return this.nodeOf(head)?.items ?? [];
+  }
 
   /** Makes a node for a page that is about to become a merged one. @kernel alloc_stable_node */
   addNode(pfn: number, content: number): KsmStableNode {

@@ -1,3 +1,4 @@
+import { fail } from '../../base/errors.js';
 import type { AnonVma } from '../rmap/anon_vma_types.js';
 import type { Mm } from '../vm/mm.js';
 
@@ -10,12 +11,23 @@ export class KsmRmapItem {
   checksum: number | undefined = undefined;
   /** Node whose list this item is on. @kernel ksm_rmap_item.head */
   node: KsmStableNode | undefined = undefined;
-  /** Held by one reference while the item is on a list. @kernel ksm_rmap_item.anon_vma */
-  anonVma: AnonVma | undefined = undefined;
+  private holdsAnonVma: AnonVma | undefined = undefined;
 
   constructor(mm: Mm, vpn: number) {
     this.mm = mm;
     this.vpn = vpn;
+  }
+
+  /** The anon_vma that the item holds a reference of while it is on a list. @kernel ksm_rmap_item.anon_vma */
+  get anonVma(): AnonVma {
+    const { holdsAnonVma } = this;
+    if (holdsAnonVma === undefined) fail(`the KSM item of page ${this.vpn} is on no list`);
+    return holdsAnonVma;
+  }
+
+  /** Stores the anon_vma whose reference the caller has taken, or forgets it after putting it. */
+  setAnonVma(anonVma: AnonVma | undefined): void {
+    this.holdsAnonVma = anonVma;
   }
 }
 
