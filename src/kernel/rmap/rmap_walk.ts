@@ -186,9 +186,12 @@ export function* rmapWalkKsm<Arg>(
   head: number,
   control: RmapWalkControl<Arg>,
 ): Op<void> {
-  const items = kernel.ksm?.itemsOf(head) ?? [];
+  const node = kernel.ksm.nodes[kernel.memory.mapping[head] >> 2];
+  if (node === undefined) fail(`KSM folio ${head} belongs to no stable node`);
+  const { items } = node;
   for (let pass = 0; pass < 2; pass += 1) {
     for (const item of items) {
+      if (item.anonVma === undefined) fail(`a KSM item of page ${item.vpn} has no anon_vma`);
       const { rwsem } = item.anonVma.root;
       if (!(yield* downReadTrylock(rwsem))) {
         if (control.tryLock) {
@@ -197,7 +200,7 @@ export function* rmapWalkKsm<Arg>(
         }
         yield* downRead(rwsem);
       }
-      const goesOn = yield* walkKsmItem(kernel, head, control, item, pass === 1);
+      const goesOn = yield* walkKsmItem(kernel, head, control, item, item.anonVma, pass === 1);
       yield* upRead(rwsem);
       if (!goesOn) return;
     }
@@ -210,11 +213,12 @@ function* walkKsmItem<Arg>(
   head: number,
   control: RmapWalkControl<Arg>,
   item: KsmRmapItem,
+  anonVma: AnonVma,
   seeksForks: boolean,
 ): Op<boolean> {
   const { intervals, avcOfRow } = kernel;
   const { vpn } = item;
-  let row = intervals.iterFirst(item.anonVma.tree, 0, LAST_PGOFF);
+  let row = intervals.iterFirst(anonVma.tree, 0, LAST_PGOFF);
   while (row !== NIL) {
     const vma = avcOfRow[row]?.vma;
     if (vma === undefined) fail(`row ${row} of an anon_vma tree has no VMA`);
