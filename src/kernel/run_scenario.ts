@@ -1,3 +1,4 @@
+import { RmapError } from '../base/errors.js';
 import { Machine, type MachineOptions } from './machine.js';
 import type { Operation, OperationResult } from './operation.js';
 import type { MachineState } from './state/state_types.js';
@@ -15,7 +16,7 @@ export interface ScenarioOptions extends MachineOptions {
 
 /**
  * Runs operations on a fresh machine: one result each but for dumps, one state a dump, and the
- * final one. An error of an operation carries its number in `onError`'s message.
+ * final one. An operation that makes no sense throws RmapError `input` with its number.
  */
 export function runScenario(
   operations: readonly Operation[],
@@ -28,10 +29,22 @@ export function runScenario(
     if (operation.op === 'dump') {
       states.push(machine.state(operation.label, i));
     } else {
-      results.push({ i, ...machine.apply(operation) });
+      results.push({ i, ...applyNumbered(machine, operation, i) });
     }
     options.afterOperation?.(machine, i);
   });
   states.push(machine.state('final', operations.length));
   return { results, states };
+}
+
+/** An input error names the operation; line `i + 1` of a scenario file without empty lines. */
+function applyNumbered(machine: Machine, operation: Operation, i: number): OperationResult {
+  try {
+    return machine.apply(operation);
+  } catch (error) {
+    if (!(error instanceof RmapError) || error.code !== 'input') throw error;
+    throw new RmapError('input', `operation ${i} (${operation.op}): ${error.message}`, {
+      cause: error,
+    });
+  }
 }

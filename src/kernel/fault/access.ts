@@ -20,7 +20,6 @@ import {
   VM_FAULT_ERROR,
   VM_FAULT_MAJOR,
   VM_FAULT_OOM,
-  VM_FAULT_SIGBUS,
   VM_FAULT_SIGSEGV,
 } from './fault_flags.js';
 import { FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_TOUCH, FOLL_WRITE } from './gup_flags.js';

@@ -192,7 +192,7 @@ function ownerState(
       ksm: items.map((item) => ({
         p: names.processOfMm.get(item.mm) ?? null,
         at: item.vpn - names.regionStart,
-        av: item.anonVma === undefined ? null : names.anonVma(item.anonVma),
+        av: names.anonVma(item.anonVma),
       })),
       ksm_len: items.length,
     };

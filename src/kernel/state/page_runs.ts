@@ -133,7 +133,7 @@ export class PageRuns {
       d: bit(flags, PTE_DIRTY),
       y: bit(flags, PTE_YOUNG),
       ...((flags & PTE_PROTNONE) !== 0 ? { none: 1 } : {}),
-      x: isZero ? 0 : this.pagemapExclusive(head, pfn, level, kc, isHugetlb),
+      x: isZero ? 0 : this.pagemapExclusive(head, level, kc, isHugetlb),
     };
     if (isZero ? isLarge : !isAnon) run.file = 1;
     if ((flags & PTE_UFFD_WP) !== 0) run.uffd_wp = 1;
@@ -154,7 +154,6 @@ export class PageRuns {
   /** Pagemap bit 56: mapped exactly once; below a PMD the folio's first page decides. */
   private pagemapExclusive(
     head: number,
-    pfn: number,
     level: 1 | 2 | 3,
     kc: number,
     isHugetlb: boolean,

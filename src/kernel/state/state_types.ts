@@ -1,6 +1,4 @@
 /** The canonical state of a machine: what a dump of the kernel's own structures shows. */
-import type { OperationResult } from '../operation.js';
-
 /** Present pages of a run: equal in everything, with consecutive `sub`. */
 export interface MappedRun {
   readonly k: 'page';
@@ -121,14 +119,4 @@ export interface MachineState {
   readonly anon_vmas: Readonly<Record<string, AnonVmaState>>;
   /** By id `F0`, `F1`, … */
   readonly folios: Readonly<Record<string, FolioState>>;
-}
-
-/** Answer of operation `i`. */
-export interface StateResult extends OperationResult {
-  readonly i: number;
-}
-
-export interface StateFile {
-  readonly results: readonly StateResult[];
-  readonly states: readonly MachineState[];
 }

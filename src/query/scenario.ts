@@ -1,0 +1,60 @@
+import { readFile } from 'node:fs/promises';
+import { RmapError } from '../base/errors.js';
+import { checkInvariants } from '../kernel/invariants/index.js';
+import { runScenario, type ScenarioRun } from '../kernel/run_scenario.js';
+import type { Profile } from '../kernel/profile.js';
+import { compareStateFiles } from '../trace/compare_states.js';
+import type { StateComparison } from '../trace/difference.js';
+import { REGION_START_PAGE } from '../trace/scenario.js';
+import { readScenario } from '../trace/scenario_file.js';
+import { parseStateFile } from '../trace/state.js';
+
+export interface RunFileOptions {
+  readonly profile?: Partial<Profile>;
+  /** Check all invariants after every operation. */
+  readonly check?: boolean;
+}
+
+/** Runs one scenario file on a fresh machine. Errors name the file. */
+export async function runScenarioFile(
+  path: string,
+  options: RunFileOptions = {},
+): Promise<ScenarioRun> {
+  const operations = await readScenario(path);
+  try {
+    return runScenario(operations, {
+      regionStart: REGION_START_PAGE,
+      ...(options.profile === undefined ? {} : { profile: options.profile }),
+      ...(options.check === true
+        ? { afterOperation: (machine) => checkInvariants(machine.kernel) }
+        : {}),
+    });
+  } catch (error) {
+    if (!(error instanceof RmapError)) throw error;
+    throw new RmapError(error.code, `${path}: ${error.message}`, { cause: error });
+  }
+}
+
+/** Name of the state file that belongs to a scenario file. */
+export function statePathOf(scenarioPath: string): string {
+  if (!scenarioPath.endsWith('.ops.jsonl')) {
+    throw new RmapError('usage', `${scenarioPath}: a scenario's name ends in .ops.jsonl`);
+  }
+  return `${scenarioPath.slice(0, -'.ops.jsonl'.length)}.state.json`;
+}
+
+/** Runs a scenario and compares with the state file beside it. */
+export async function verifyScenarioFile(
+  path: string,
+  options: RunFileOptions = {},
+): Promise<StateComparison> {
+  const statePath = statePathOf(path);
+  const run = await runScenarioFile(path, options);
+  let text: string;
+  try {
+    text = await readFile(statePath, 'utf8');
+  } catch (error) {
+    throw new RmapError('input', `${statePath}: cannot read the expected state`, { cause: error });
+  }
+  return compareStateFiles(parseStateFile(text, statePath), run);
+}
