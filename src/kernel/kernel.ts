@@ -74,7 +74,7 @@ export class Kernel {
   readonly mthp = new MthpStats();
   readonly deferredSplit = new DeferredSplitQueues();
   readonly swap = new SwapState();
-  readonly ksm = new KsmState();
+  readonly ksm: KsmState;
   readonly notifiers = new MmuNotifiers();
   /** What TLBs may hold; undefined (off) unless a test wants to see missing flushes. */
   tlb: TlbModel | undefined = undefined;

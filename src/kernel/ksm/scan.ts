@@ -1,7 +1,6 @@
 import { fail } from '../../base/errors.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import type { Mm } from '../vm/mm.js';
 
 /** Runs ksmd for `scans` full passes over all mergeable memory. @kernel ksm_do_scan */
 export function* ksmScan(kernel: Kernel, scans: number): Op<void> {
@@ -12,9 +11,4 @@ export function* ksmScan(kernel: Kernel, scans: number): Op<void> {
 export function* ksmUnmergeAll(kernel: Kernel): Op<number> {
   if (kernel.ksm.slots.length > 0) fail('unmerging everything is not written yet');
   return 0;
-}
-
-/** PR_SET_MEMORY_MERGE on or off. Returns 0 or a negative errno. @kernel ksm_enable_merge_any */
-export function* prctlMemoryMerge(_kernel: Kernel, mm: Mm, isOn: boolean): Op<number> {
-  fail(`prctl_merge ${isOn ? 'on' : 'off'} of mm ${mm.id} is not written yet`);
 }
