@@ -35,6 +35,8 @@ export interface RecordingInfo {
   readonly startTimeNs: number;
   /** Number of events, −1 if only reading to the end will tell. */
   readonly events: number;
+  /** Time of the last event, −1 if only reading to the end will tell. */
+  readonly durationNs: number;
   /** Events that the kernel dropped: their number, −1 if some were but nobody counted. */
   readonly lostEvents: number;
   readonly snapshots: readonly SnapshotInfo[];

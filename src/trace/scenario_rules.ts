@@ -57,6 +57,7 @@ const MMAP_FLAGS = [
   'stack',
 ] as const;
 const MREMAP_FLAGS = ['none', 'maymove', 'fixed', 'dontunmap'] as const;
+const MLOCKALL_FLAGS = ['current', 'future', 'onfault'] as const;
 const CONFIG_KEY =
   /^(thp|shmem_thp|zero_thp|hugetlb|ksm_zero|ksm_max_sharing|page_cluster|shrink_underused|(shmem_)?mthp\.\d{1,7}kB)$/;
 
@@ -149,9 +150,8 @@ const FILE_RANGE = required({ file: FILE, at: PAGE, n: COUNT });
 
 const RULES: Readonly<Record<Operation['op'], Readonly<Record<string, OperationField>>>> = {
   mmap: {
-    ...RANGE,
-    ...required({ prot: oneOf(PROTS), flags: joined(MMAP_FLAGS) }),
-    ...optional({ file: FILE, off: PAGE }),
+    ...required({ p: PROCESS, n: COUNT, prot: oneOf(PROTS), flags: joined(MMAP_FLAGS) }),
+    ...optional({ at: PAGE, file: FILE, off: PAGE }),
   },
   munmap: RANGE,
   mprotect: { ...RANGE, ...required({ prot: oneOf(PROTS) }) },
@@ -166,7 +166,14 @@ const RULES: Readonly<Record<Operation['op'], Readonly<Record<string, OperationF
   read: RANGE,
   write: { ...RANGE, ...required({ v: VALUE }) },
   fork: required({ p: PROCESS, c: PROCESS }),
+  vfork: required({ p: PROCESS, c: PROCESS }),
+  clone_vm: required({ p: PROCESS, c: PROCESS }),
+  exec: required({ p: PROCESS }),
   exit: required({ p: PROCESS }),
+  fault: required({ p: PROCESS, at: PAGE, write: SWITCH }),
+  mlockall: required({ p: PROCESS, flags: joined(MLOCKALL_FLAGS) }),
+  munlockall: required({ p: PROCESS }),
+  khugepaged: required({ p: PROCESS }),
   brk_at: required({ p: PROCESS, at: PAGE }),
   brk: required({ p: PROCESS, at: PAGE }),
   pin: { ...RANGE, ...required({ id: ID }) },

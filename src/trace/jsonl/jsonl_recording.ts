@@ -69,6 +69,7 @@ export async function readMeta(
     clock: meta.clock,
     startTimeNs: meta.t0_ns,
     events: meta.events ?? -1,
+    durationNs: -1,
     lostEvents: meta.lost,
     snapshots,
   };
