@@ -1,7 +1,7 @@
 import { verifyScenarioFile } from '../../query/scenario.js';
 import { describeDifference } from '../../trace/difference.js';
 import { defineCommand } from '../command.js';
-import { EXIT_FINDING, EXIT_OK } from '../exit_code.js';
+import { EXIT_FOUND, EXIT_OK } from '../exit_code.js';
 
 interface VerifyOptions {
   readonly check?: boolean;
@@ -19,7 +19,7 @@ export const command = defineCommand<[string[]], VerifyOptions>({
     let differing = 0;
     for (const file of files) {
       const comparison = await verifyScenarioFile(file, { check: options.check === true });
-      const count = comparison.differenceCount;
+      const count = comparison.count;
       if (count > 0) differing += 1;
       report.push({ file, differences: count, listed: comparison.differences });
       if (!cli.json && count > 0) {
@@ -32,10 +32,11 @@ export const command = defineCommand<[string[]], VerifyOptions>({
     }
     progress.stop();
     if (cli.json) {
-      cli.printJson({ schemaVersion: 1, scenarios: files.length, differing, files: report });
+      const summary = { schemaVersion: 1, scenarios: files.length, differing, files: report };
+      cli.printJson(summary);
     } else {
       cli.print(`${files.length - differing} of ${files.length} scenarios agree with Linux (exact)`);
     }
-    return differing > 0 ? EXIT_FINDING : EXIT_OK;
+    return differing > 0 ? EXIT_FOUND : EXIT_OK;
   },
 });
