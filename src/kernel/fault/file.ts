@@ -9,7 +9,7 @@ import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
 import { PTE_DIRTY, PTE_WRITE } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddFileRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
-import { mapLargeFileFolio } from '../thp/file_fault.js';
+import { isLargePage, mapFileRun, mapLargeFileFolio } from '../thp/file_fault.js';
 import { isShmem, type AddressSpace } from '../vm/address_space.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
@@ -116,8 +116,9 @@ function* getFilePage(
 }
 
 /**
- * Maps every cached page of the window around a read fault whose entry is empty. Returns whether
- * the faulting page is mapped now. @kernel do_fault_around
+ * Maps every cached page of the window around a read fault whose entry is empty, and the whole of
+ * a large folio at the fault if it fits. Returns whether the faulting page is mapped now.
+ * @kernel do_fault_around
  */
 function mapFaultAround(
   kernel: Kernel,
@@ -126,20 +127,35 @@ function mapFaultAround(
   mapping: AddressSpace,
   seesAll: boolean,
 ): boolean {
+  const { pageTables } = kernel;
+  const wantedIndex = linearPageIndex(vma, vpn);
+  const wanted = wantedIndex < mapping.sizePages ? findCachedPage(mapping, wantedIndex) : NIL;
+  let isMapped = false;
+  if (wanted !== NIL && isLargePage(kernel, wanted)) {
+    isMapped = mapLargeFileFolio(kernel, vma, vpn, wanted, false);
+    if (isMapped && pageTables.findPte(vma.mm.pgd, vpn) === NIL) return true;
+  }
   const from = Math.max(vpn - (vpn % FAULT_AROUND_PAGES), vma.start);
   const tableEnd = vpn - (vpn % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE;
   const to = Math.min(from + FAULT_AROUND_PAGES, vma.end, tableEnd);
-  const first = kernel.pageTables.allocPte(vma.mm.pgd, from);
-  let isMapped = false;
+  let first = NIL;
   for (let page = from; page < to; page += 1) {
     const index = linearPageIndex(vma, page);
     if (index >= mapping.sizePages) break;
     const pfn = findCachedPage(mapping, index);
     if (pfn === NIL || (!seesAll && mapping.readIn.has(index))) continue;
+    // The table is made when a page is found: without one a huge page may still come here.
+    if (first === NIL) first = pageTables.allocPte(vma.mm.pgd, from);
     const entry = first + (page - from);
-    if (kernel.pageTables.flags[entry] !== 0) continue;
-    mapCachedPage(kernel, vma, entry, pfn, false);
-    if (page === vpn) isMapped = true;
+    if (pageTables.flags[entry] !== 0) continue;
+    let count = 1;
+    if (isLargePage(kernel, pfn)) {
+      count = mapFileRun(kernel, vma, entry, pfn, Math.min(to - page, mapping.sizePages - index));
+    } else {
+      mapCachedPage(kernel, vma, entry, pfn, false);
+    }
+    if (page <= vpn && vpn < page + count) isMapped = true;
+    page += count - 1;
   }
   return isMapped;
 }
