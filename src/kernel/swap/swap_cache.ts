@@ -115,6 +115,7 @@ export function deleteFromSwapCache(kernel: Kernel, head: number): void {
   const slot = swapOffset(entry);
   const pages = folioPageCount(kernel, head);
   swap.folioSlots.delete(head);
+  if (swap.readahead.unused.size > 0) swap.readahead.unused.delete(head);
   memory.flags[head] &= ~PG_SWAPCACHE;
   for (let i = 0; i < pages; i += 1) device.dropCache(slot + i);
   folioPut(kernel, head, pages);
@@ -163,7 +164,9 @@ export function noteEviction(kernel: Kernel, head: number): void {
   const slot = swapOffset(entry);
   const pages = folioPageCount(kernel, head);
   const workingset = (memory.flags[head] & PG_WORKINGSET) === 0 ? 0 : SLOT_WORKINGSET;
-  for (let i = 0; i < pages; i += 1) device.notes[slot + i] |= SLOT_EVICTED | workingset;
+  for (let i = slot; i < slot + pages; i += 1) {
+    device.notes[i] = (device.notes[i] & ~SLOT_WORKINGSET) | SLOT_EVICTED | workingset;
+  }
 }
 
 /**
@@ -173,5 +176,6 @@ export function noteEviction(kernel: Kernel, head: number): void {
 export function noteRefault(kernel: Kernel, head: number, device: SwapDevice, slot: number): void {
   const notes = device.notes[slot];
   if ((notes & SLOT_EVICTED) === 0 || device.memcg[slot] !== 0) return;
-  kernel.memory.flags[head] |= (notes & SLOT_WORKINGSET) === 0 ? PG_ACTIVE : PG_ACTIVE | PG_WORKINGSET;
+  kernel.memory.flags[head] |=
+    (notes & SLOT_WORKINGSET) === 0 ? PG_ACTIVE : PG_ACTIVE | PG_WORKINGSET;
 }

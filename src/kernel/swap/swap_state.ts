@@ -2,12 +2,14 @@ import { fail } from '../../base/errors.js';
 import { swapType } from '../pgtable/pte.js';
 import { FolioSlots } from './folio_slots.js';
 import type { SwapDevice } from './swap_device.js';
+import { SwapReadahead } from './swap_readahead_state.js';
 
 /** Swap areas and the swap cache of one machine. */
 export class SwapState {
   /** By type; undefined for a type that is off. Areas with a lower type are filled first. */
   readonly devices: Array<SwapDevice | undefined> = [];
   readonly folioSlots = new FolioSlots();
+  readonly readahead = new SwapReadahead();
 
   /** Area of a swap entry. */
   deviceOf(entry: number): SwapDevice {
