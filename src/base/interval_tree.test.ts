@@ -1,0 +1,148 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { IntervalPool } from './interval_tree.js';
+import { NIL } from './units.js';
+
+interface Interval {
+  readonly row: number;
+  readonly start: number;
+  readonly last: number;
+}
+
+/** The same by brute force: an array in tree order. */
+class SlowTree {
+  readonly intervals: Interval[] = [];
+
+  insert(interval: Interval): void {
+    const behind = this.intervals.findIndex(({ start }) => start > interval.start);
+    this.intervals.splice(behind === -1 ? this.intervals.length : behind, 0, interval);
+  }
+
+  insertAfter(interval: Interval, previous: Interval): void {
+    this.intervals.splice(this.intervals.indexOf(previous) + 1, 0, interval);
+  }
+
+  remove(interval: Interval): void {
+    this.intervals.splice(this.intervals.indexOf(interval), 1);
+  }
+
+  query(first: number, last: number): number[] {
+    return this.intervals
+      .filter((interval) => interval.start <= last && interval.last >= first)
+      .map(({ row }) => row);
+  }
+}
+
+function query(
+  pool: IntervalPool,
+  tree: ReturnType<typeof IntervalPool.tree>,
+  first: number,
+  last: number,
+): number[] {
+  const rows: number[] = [];
+  let row = pool.iterFirst(tree, first, last);
+  while (row !== NIL) {
+    rows.push(row);
+    row = pool.iterNext(row, first, last);
+  }
+  return rows;
+}
+
+function inOrder(pool: IntervalPool, tree: ReturnType<typeof IntervalPool.tree>): number[] {
+  const rows: number[] = [];
+  for (let row = pool.firstRow(tree); row !== NIL; row = pool.nextRow(row)) rows.push(row);
+  return rows;
+}
+
+const position = fc.nat({ max: 40 });
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('insert'), a: position, b: position }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('after'), a: position, b: position }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('remove'), a: position, b: position }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('query'), a: position, b: position }) },
+);
+
+describe('IntervalPool', () => {
+  it('does what an array in order does, for any sequence of operations', () => {
+    const run = (steps: ReadonlyArray<{ kind: string; a: number; b: number }>): void => {
+      const pool = new IntervalPool();
+      const tree = IntervalPool.tree();
+      const slow = new SlowTree();
+      for (const { kind, a, b } of steps) {
+        const chosen = slow.intervals[a % Math.max(1, slow.intervals.length)];
+        if (kind === 'insert') {
+          const interval = { row: pool.alloc(), start: a, last: a + b };
+          pool.insert(tree, interval.row, interval.start, interval.last);
+          slow.insert(interval);
+        } else if (kind === 'query') {
+          const last = a + Math.floor(b / 4);
+          expect(query(pool, tree, a, last)).toEqual(slow.query(a, last));
+        } else if (chosen !== undefined && kind === 'after') {
+          const interval = { row: pool.alloc(), start: chosen.start, last: chosen.start + b };
+          pool.insertAfter(tree, interval.row, chosen.row, interval.last);
+          slow.insertAfter(interval, chosen);
+        } else if (chosen !== undefined && kind === 'remove') {
+          pool.remove(tree, chosen.row);
+          pool.free(chosen.row);
+          slow.remove(chosen);
+        }
+        expect(pool.check(tree)).toBeUndefined();
+        expect(inOrder(pool, tree)).toEqual(slow.intervals.map(({ row }) => row));
+      }
+    };
+    fc.assert(fc.property(fc.array(step, { maxLength: 120 }), run), { seed: 1, numRuns: 300 });
+  });
+
+  it('answers the example of the specification', () => {
+    const pool = new IntervalPool();
+    const tree = IntervalPool.tree();
+    const a = pool.alloc();
+    const b = pool.alloc();
+    const c = pool.alloc();
+    pool.insert(tree, a, 0, 9);
+    pool.insert(tree, b, 4, 4);
+    pool.insert(tree, c, 8, 20);
+    expect(query(pool, tree, 5, 8)).toEqual([a, c]);
+    expect(query(pool, tree, 10, 10)).toEqual([c]);
+    expect(query(pool, tree, 21, 30)).toEqual([]);
+  });
+
+  it('keeps several trees in one pool apart', () => {
+    const pool = new IntervalPool();
+    const even = IntervalPool.tree();
+    const odd = IntervalPool.tree();
+    for (let i = 0; i < 200; i += 1) pool.insert(i % 2 === 0 ? even : odd, pool.alloc(), i, i);
+    expect(inOrder(pool, even)).toHaveLength(100);
+    expect(query(pool, odd, 10, 14)).toEqual([11, 13]);
+    expect(pool.check(even) ?? pool.check(odd)).toBeUndefined();
+  });
+
+  it('looks at few nodes of a large tree', () => {
+    const pool = new IntervalPool();
+    const tree = IntervalPool.tree();
+    for (let i = 0; i < 100_000; i += 1) pool.insert(tree, pool.alloc(), i * 10, i * 10 + 4);
+    pool.visited = 0;
+    expect(query(pool, tree, 500_000, 500_029)).toHaveLength(3);
+    expect(pool.visited).toBeLessThan(60);
+  });
+
+  it('takes page offsets that need more than 32 bits', () => {
+    const pool = new IntervalPool();
+    const tree = IntervalPool.tree();
+    const row = pool.alloc();
+    pool.insert(tree, row, 2 ** 36, 2 ** 36 + 5);
+    expect(query(pool, tree, 2 ** 36 + 5, 2 ** 40)).toEqual([row]);
+    expect(query(pool, tree, 0, 2 ** 36 - 1)).toEqual([]);
+  });
+
+  it('says what is wrong with a key that was changed in place', () => {
+    const pool = new IntervalPool();
+    const tree = IntervalPool.tree();
+    for (let i = 0; i < 8; i += 1) pool.insert(tree, pool.alloc(), i, i);
+    pool.start[3] = 100;
+    expect(pool.check(tree)).toMatch(/row \d+ starts/);
+    pool.start[3] = 3;
+    pool.last[5] = 50;
+    expect(pool.check(tree)).toMatch(/subtree last/);
+  });
+});
