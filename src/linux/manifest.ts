@@ -1,0 +1,45 @@
+import { basename } from 'node:path';
+import { PAGE_SIZE_BYTES } from '../base/units.js';
+import type { HostSettings } from './host.js';
+import type { RecordOptions, RecordReport } from './recorder_options.js';
+import type { SnapshotTotals } from './snapshot_lines.js';
+
+/** Version of the raw form: pages of the ring buffers with a JSON manifest. */
+const RAW_FORMAT_VERSION = 1;
+
+export interface ManifestParts {
+  readonly options: RecordOptions;
+  readonly description: string;
+  readonly settings: HostSettings;
+  readonly cpuCount: number;
+  readonly firstTimeNs: number | undefined;
+  /** `undefined` while the recording runs; a recording that keeps it so was killed. */
+  readonly report: Omit<RecordReport, 'sizeBytes'> | undefined;
+  readonly totals: readonly SnapshotTotals[];
+}
+
+/** The manifest of a raw recording. */
+export function manifestText(parts: ManifestParts): string {
+  const { options, settings, report } = parts;
+  const manifest = {
+    name: basename(options.path).replace(/\.rec$/, ''),
+    description: parts.description,
+    format: 'raw',
+    formatVersion: RAW_FORMAT_VERSION,
+    complete: report !== undefined,
+    kernel: settings.kernel,
+    thp: settings.thp['enabled'] ?? '',
+    page_size: PAGE_SIZE_BYTES,
+    clock: 'mono',
+    t0_ns: parts.firstTimeNs ?? 0,
+    cpus: parts.cpuCount,
+    sets: options.sets,
+    events: report?.events ?? -1,
+    lost: report?.lostEvents ?? -1,
+    raw_bytes: report?.rawBytes ?? -1,
+    snapshots: parts.totals,
+    settings,
+    recorder: report,
+  };
+  return `${JSON.stringify(manifest, undefined, 1)}\n`;
+}

@@ -1,0 +1,211 @@
+import { RmapError } from '../base/errors.js';
+import { PAGE_SIZE_BYTES } from '../base/units.js';
+
+/** One line of /proc/PID/maps. Page numbers, not addresses. */
+export interface MapsEntry {
+  readonly startVpn: number;
+  /** First page number behind the mapping. */
+  readonly endVpn: number;
+  /** As in maps: `rw-p`. */
+  readonly permissions: string;
+  readonly offsetBytes: number;
+  /** `major:minor`, hexadecimal as in maps. */
+  readonly device: string;
+  readonly inode: number;
+  /** File or `[heap]`; empty for plain anonymous memory. A name is data, never a path to open. */
+  readonly name: string;
+}
+
+/** One mapping of /proc/PID/smaps; sizes in KiB as the kernel prints them. */
+export interface SmapsEntry extends MapsEntry {
+  readonly rssKib: number;
+  readonly pssKib: number;
+  readonly anonKib: number;
+  readonly anonHugeKib: number;
+  readonly shmemHugeKib: number;
+  readonly fileHugeKib: number;
+  readonly ksmKib: number;
+  readonly swapKib: number;
+  /** VmFlags: `rd wr mr mw me ac`. */
+  readonly flags: string;
+}
+
+/** Page number of a hexadecimal address: all but the last three digits, exact for any address. */
+function parsePage(address: string): number {
+  return address.length > 3 ? Number.parseInt(address.slice(0, -3), 16) : 0;
+}
+
+function parseMapsLine(line: string, file: string): MapsEntry {
+  // start-end perms offset major:minor inode   name
+  const match = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+) *(.*)$/s.exec(line);
+  if (match === null) {
+    throw new RmapError('input', `${file}: expected a mapping, found ${JSON.stringify(line)}`);
+  }
+  const [, start = '', end = '', permissions = '', offset = '', device = '', inode = ''] = match;
+  return {
+    startVpn: parsePage(start),
+    endVpn: parsePage(end),
+    permissions,
+    offsetBytes: Number.parseInt(offset, 16),
+    device,
+    inode: Number(inode),
+    name: match[7] ?? '',
+  };
+}
+
+/** The vsyscall page belongs to the kernel half of the address space and has no pagemap entry. */
+function isUserMapping(entry: MapsEntry): boolean {
+  return entry.name !== '[vsyscall]';
+}
+
+/** Parses /proc/PID/maps. `file` names the source in errors. */
+export function parseMaps(text: string, file: string): MapsEntry[] {
+  const entries: MapsEntry[] = [];
+  for (const line of text.split('\n')) {
+    if (line === '') continue;
+    const entry = parseMapsLine(line, file);
+    if (isUserMapping(entry)) entries.push(entry);
+  }
+  return entries;
+}
+
+interface SmapsNumbers {
+  rssKib: number;
+  pssKib: number;
+  anonKib: number;
+  anonHugeKib: number;
+  shmemHugeKib: number;
+  fileHugeKib: number;
+  ksmKib: number;
+  swapKib: number;
+}
+
+const SMAPS_FIELDS: ReadonlyMap<string, keyof SmapsNumbers> = new Map([
+  ['Rss', 'rssKib'],
+  ['Pss', 'pssKib'],
+  ['Anonymous', 'anonKib'],
+  ['AnonHugePages', 'anonHugeKib'],
+  ['ShmemPmdMapped', 'shmemHugeKib'],
+  ['FilePmdMapped', 'fileHugeKib'],
+  ['KSM', 'ksmKib'],
+  ['Swap', 'swapKib'],
+]);
+
+const NO_PAGES: SmapsNumbers = {
+  rssKib: 0,
+  pssKib: 0,
+  anonKib: 0,
+  anonHugeKib: 0,
+  shmemHugeKib: 0,
+  fileHugeKib: 0,
+  ksmKib: 0,
+  swapKib: 0,
+};
+
+/** A line `Rss:   12 kB` starts with a capital letter, a mapping with a hexadecimal digit. */
+function isFieldLine(line: string): boolean {
+  const first = line.charCodeAt(0);
+  return first >= 0x41 && first <= 0x5a;
+}
+
+/** Parses /proc/PID/smaps. `file` names the source in errors. */
+export function parseSmaps(text: string, file: string): SmapsEntry[] {
+  const entries: SmapsEntry[] = [];
+  let head: MapsEntry | undefined;
+  let numbers = { ...NO_PAGES };
+  let flags = '';
+  const finish = (): void => {
+    if (head !== undefined && isUserMapping(head)) entries.push({ ...head, ...numbers, flags });
+  };
+  for (const line of text.split('\n')) {
+    if (line === '') continue;
+    if (!isFieldLine(line)) {
+      finish();
+      head = parseMapsLine(line, file);
+      numbers = { ...NO_PAGES };
+      flags = '';
+      continue;
+    }
+    const colon = line.indexOf(':');
+    const key = line.slice(0, colon);
+    if (key === 'VmFlags') {
+      flags = line.slice(colon + 1).trim();
+      continue;
+    }
+    const field = SMAPS_FIELDS.get(key);
+    if (field !== undefined) numbers[field] = Number.parseInt(line.slice(colon + 1), 10);
+  }
+  finish();
+  return entries;
+}
+
+/** `key: value` lines as of /proc/PID/status, smaps_rollup and /proc/meminfo. */
+export function parseFields(text: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const colon = line.indexOf(':');
+    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  return fields;
+}
+
+/** Number at the start of a field (`1234 kB` → 1234), or 0 if the kernel does not print it. */
+export function numberField(fields: ReadonlyMap<string, string>, name: string): number {
+  const value = Number.parseInt(fields.get(name) ?? '0', 10);
+  return Number.isFinite(value) ? value : 0;
+}
+
+/** The parts of /proc/PID/stat that are used here. Times in clock ticks, addresses in bytes. */
+export interface ProcessStat {
+  readonly comm: string;
+  readonly state: string;
+  readonly ppid: number;
+  readonly minorFaults: number;
+  readonly majorFaults: number;
+  readonly cpuTicks: number;
+  /** Since boot: with the pid it names one process for ever. */
+  readonly startTicks: number;
+  readonly isKernelThread: boolean;
+  readonly startCode: number;
+  readonly stackStart: number;
+  readonly brkStart: number;
+  readonly argStart: number;
+  readonly envEnd: number;
+}
+
+const PF_KTHREAD = 0x00200000;
+
+/**
+ * Parses /proc/PID/stat. The comm may contain blanks and parentheses, so the last `)` ends it.
+ * Addresses above 2^53 do not occur in user space; other wide fields are not read.
+ */
+export function parseStat(text: string, file: string): ProcessStat {
+  const open = text.indexOf('(');
+  const close = text.lastIndexOf(')');
+  if (open < 0 || close < open) {
+    throw new RmapError('input', `${file}: expected "pid (comm) …", found ${JSON.stringify(text)}`);
+  }
+  // Field 3 of proc(5) is index 0 here.
+  const fields = text.slice(close + 2).split(' ');
+  const field = (number: number): number => Number(fields[number - 3] ?? 0);
+  return {
+    comm: text.slice(open + 1, close),
+    state: fields[0] ?? '?',
+    ppid: field(4),
+    isKernelThread: (field(9) & PF_KTHREAD) !== 0,
+    minorFaults: field(10),
+    majorFaults: field(12),
+    cpuTicks: field(14) + field(15),
+    startTicks: field(22),
+    startCode: field(26),
+    stackStart: field(28),
+    brkStart: field(47),
+    argStart: field(48),
+    envEnd: field(51),
+  };
+}
+
+/** Length of a mapping in bytes. */
+export function lengthBytes(entry: MapsEntry): number {
+  return (entry.endVpn - entry.startVpn) * PAGE_SIZE_BYTES;
+}

@@ -1,0 +1,146 @@
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { numberField, parseFields, parseStat } from './proc_text.js';
+import type { ProcessStat } from './proc_text.js';
+
+/** A process and its instance: pids are reused, a pid with its start time is not. */
+export interface ProcessId {
+  readonly pid: number;
+  readonly startTicks: number;
+}
+
+/** The parts of /proc/PID/status that are used here; sizes in KiB. */
+export interface ProcessStatus {
+  readonly threadCount: number;
+  readonly rssAnonKib: number;
+  readonly rssFileKib: number;
+  readonly rssShmemKib: number;
+  readonly swapKib: number;
+  readonly pageTableKib: number;
+  readonly pinnedKib: number;
+}
+
+/** The code of a failed system call, `''` for any other error. */
+export function errorCodeOf(error: unknown): string {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
+    return error.code;
+  }
+  return '';
+}
+
+/** Whether an error means that a process ended while it was looked at. */
+export function isGone(error: unknown): boolean {
+  const code = errorCodeOf(error);
+  return code === 'ENOENT' || code === 'ESRCH';
+}
+
+/** Reads a file below /proc/PID, or `undefined` if the process is gone. */
+export function readProcText(pid: number, file: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+/** All process ids, ascending; kernel threads included. */
+export function listPids(): number[] {
+  const pids: number[] = [];
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (Number.isInteger(pid) && pid > 0) pids.push(pid);
+  }
+  return pids.sort((left, right) => left - right);
+}
+
+/** Thread ids of a process, empty if it is gone. */
+export function listTids(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+export function readStat(pid: number): ProcessStat | undefined {
+  const text = readProcText(pid, 'stat');
+  return text === undefined ? undefined : parseStat(text, `/proc/${pid}/stat`);
+}
+
+/** The identity of a running process, or `undefined` if there is none with this pid. */
+export function processId(pid: number): ProcessId | undefined {
+  const stat = readStat(pid);
+  return stat === undefined ? undefined : { pid, startTicks: stat.startTicks };
+}
+
+/** Whether exactly this process still runs (a zombie does not). */
+export function isAlive(id: ProcessId): boolean {
+  const stat = readStat(id.pid);
+  return stat !== undefined && stat.startTicks === id.startTicks && !/[ZX]/.test(stat.state);
+}
+
+export function readStatus(pid: number): ProcessStatus | undefined {
+  const text = readProcText(pid, 'status');
+  if (text === undefined) return undefined;
+  const fields = parseFields(text);
+  return {
+    threadCount: numberField(fields, 'Threads'),
+    rssAnonKib: numberField(fields, 'RssAnon'),
+    rssFileKib: numberField(fields, 'RssFile'),
+    rssShmemKib: numberField(fields, 'RssShmem'),
+    swapKib: numberField(fields, 'VmSwap'),
+    pageTableKib: numberField(fields, 'VmPTE'),
+    pinnedKib: numberField(fields, 'VmPin'),
+  };
+}
+
+/**
+ * Path of a process in the cgroup hierarchy that accounts its memory: the memory controller of
+ * version 1 if there is one, else version 2. Empty if unknown.
+ */
+export function readCgroup(pid: number): string {
+  const text = readProcText(pid, 'cgroup') ?? '';
+  let unified = '';
+  for (const line of text.split('\n')) {
+    const [, controllers = '', path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (controllers.split(',').includes('memory')) return path;
+    if (controllers === '' && path !== '') unified = path;
+  }
+  return unified;
+}
+
+/** Path of a process in the version 2 hierarchy, or `undefined`. */
+export function readUnifiedCgroup(pid: number | 'self'): string | undefined {
+  const text = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+  return /^0::(.*)$/m.exec(text)?.[1];
+}
+
+/** The program that a process runs, for display only; empty if hidden or gone. */
+export function readExe(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return '';
+  }
+}
+
+/** The given processes and all their descendants that run now, ascending. */
+export function withDescendants(roots: readonly number[]): number[] {
+  const children = new Map<number, number[]>();
+  for (const pid of listPids()) {
+    const stat = readStat(pid);
+    if (stat === undefined) continue;
+    const siblings = children.get(stat.ppid);
+    if (siblings === undefined) children.set(stat.ppid, [pid]);
+    else siblings.push(pid);
+  }
+  const found = new Set<number>();
+  const open = [...roots];
+  for (let pid = open.pop(); pid !== undefined; pid = open.pop()) {
+    if (found.has(pid)) continue;
+    found.add(pid);
+    open.push(...(children.get(pid) ?? []));
+  }
+  return [...found].sort((left, right) => left - right);
+}

@@ -1,0 +1,368 @@
+import { gzip } from 'node:zlib';
+import { promisify } from 'node:util';
+import { clearStaleSessions, startGuard } from './clean_up.js';
+import type { CleanUpReport } from './clean_up.js';
+import { readHostSettings } from './host.js';
+import { manifestText } from './manifest.js';
+import { listTids } from './processes.js';
+import { PagemapBuffer } from './pagemap_file.js';
+import { RecordingDirectory } from './recording_directory.js';
+import { nextSnapshotMs } from './recorder_options.js';
+import type {
+  RecordOptions,
+  RecordReport,
+  SnapshotReport,
+  StopReason,
+} from './recorder_options.js';
+import { controlTarget } from './recording_target.js';
+import type { TargetControl } from './recording_target.js';
+import { RingDrain } from './ring_pages.js';
+import { SessionJournal, ownProcessId } from './session_journal.js';
+import { readFrozen } from './snapshot_reader.js';
+import type { FrozenPicture } from './snapshot_reader.js';
+import { encodeSnapshot } from './snapshot_lines.js';
+import type { SnapshotTotals } from './snapshot_lines.js';
+import type { CommandEnd } from './start_stub.js';
+import { ensureTracefs } from './tracefs.js';
+import { TraceSession } from './trace_session.js';
+
+const gzipAsync = promisify(gzip);
+
+/** Time between looks at the ring buffers when much was found, and when little was. */
+const BUSY_POLL_MS = 20;
+const IDLE_POLL_MS = 100;
+const BUSY_BYTES = 64 << 10;
+/** Encoding a snapshot lets the ring buffers wait no longer than this. */
+const ENCODE_SLICE_MS = 15;
+
+/** Told what happens; for progress and notes. */
+export interface RecordListener {
+  started(pids: readonly number[]): void;
+  cleanedUp(report: CleanUpReport): void;
+  snapshotTaken(snapshot: SnapshotReport): void;
+  /** About ten times a second. */
+  progress(rawBytes: number): void;
+}
+
+type Wish = { readonly stop: StopReason } | 'snapshot';
+
+/** Collects what signals and timers ask for and wakes the loop. */
+class Wishes {
+  readonly #list: Wish[] = [];
+  #wake: (() => void) | undefined;
+
+  add(wish: Wish): void {
+    this.#list.push(wish);
+    this.#wake?.();
+  }
+
+  take(): Wish | undefined {
+    return this.#list.shift();
+  }
+
+  /** Waits for the time or for a wish, whichever comes first. */
+  async wait(milliseconds: number): Promise<void> {
+    if (this.#list.length > 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+}
+
+/** One recording from its first to its last event. */
+class Recording {
+  readonly #options: RecordOptions;
+  readonly #listener: RecordListener;
+  readonly #wishes: Wishes;
+  readonly #directory: RecordingDirectory;
+  readonly #session: TraceSession;
+  readonly #target: TargetControl;
+  readonly #drain: RingDrain;
+  readonly #buffer = new PagemapBuffer();
+  readonly #startMs = performance.now();
+  readonly #startCpu = process.cpuUsage();
+  readonly #snapshots: { readonly report: SnapshotReport; readonly totals: SnapshotTotals }[] = [];
+  #knownPids = new Set<number>();
+  #nextSnapshotMs = Number.POSITIVE_INFINITY;
+  #commandEnd: CommandEnd | undefined;
+  readonly #counters = new Map<string, number>();
+
+  constructor(
+    options: RecordOptions,
+    listener: RecordListener,
+    wishes: Wishes,
+    directory: RecordingDirectory,
+    session: TraceSession,
+    target: TargetControl,
+  ) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#wishes = wishes;
+    this.#directory = directory;
+    this.#session = session;
+    this.#target = target;
+    this.#drain = new RingDrain(session.instance, directory);
+  }
+
+  async run(): Promise<RecordReport> {
+    try {
+      await this.#begin();
+      const stopReason = await this.#loop();
+      return await this.#end(stopReason);
+    } finally {
+      this.#drain.close();
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { target, snapshots } = this.#options;
+    this.#writeFormats();
+    this.#writeManifest(undefined);
+    if (target.kind === 'command') {
+      this.#session.follow(this.#target.firstTids());
+      this.#session.start();
+      this.#target.go();
+    } else {
+      // Nobody may run between the first event and the snapshot that the replay starts from.
+      await this.#snapshot('start', () => {
+        this.#session.follow(this.#target.firstTids());
+        this.#session.start();
+      });
+    }
+    void this.#target.ended.then((end) => {
+      this.#commandEnd = end;
+      this.#wishes.add({ stop: 'command ended' });
+    });
+    this.#knownPids = new Set(this.#target.pids());
+    this.#listener.started([...this.#knownPids]);
+    if (snapshots !== undefined) this.#nextSnapshotMs = snapshots.firstMs;
+  }
+
+  async #loop(): Promise<StopReason> {
+    for (;;) {
+      const waitingBytes = this.#drain.drain();
+      this.#listener.progress(this.#drain.rawBytes);
+      const stop = await this.#step();
+      if (stop !== undefined) return stop;
+      const isBusy = waitingBytes > BUSY_BYTES || this.#options.snapshotAtFork;
+      await this.#wishes.wait(isBusy ? BUSY_POLL_MS : IDLE_POLL_MS);
+    }
+  }
+
+  /** One look at what is to be done; a reason if the recording is over. */
+  async #step(): Promise<StopReason | undefined> {
+    const { limitMs, snapshots, target } = this.#options;
+    if (this.#directory.failure !== undefined) {
+      return this.#directory.failure === 'disk full' ? 'disk full' : 'write failed';
+    }
+    const wish = this.#wishes.take();
+    if (wish === 'snapshot') await this.#snapshot(this.#nextName('signal'));
+    else if (wish !== undefined) return wish.stop;
+    const elapsedMs = performance.now() - this.#startMs;
+    if (limitMs !== undefined && elapsedMs >= limitMs) return 'time limit';
+    const pids = this.#target.pids();
+    if (pids.length === 0 && target.kind !== 'command') return 'processes ended';
+    const fresh = pids.filter((pid) => !this.#knownPids.has(pid));
+    this.#knownPids = new Set(pids);
+    if (target.kind === 'cgroup') this.#followStrangers(fresh);
+    if (this.#options.snapshotAtFork && fresh.length > 0) {
+      await this.#snapshot(this.#nextName('fork'));
+    } else if (snapshots !== undefined && elapsedMs >= this.#nextSnapshotMs) {
+      await this.#snapshot(this.#nextName('t'));
+      while (this.#nextSnapshotMs <= elapsedMs) {
+        this.#nextSnapshotMs = nextSnapshotMs(snapshots, this.#nextSnapshotMs);
+      }
+    }
+    return undefined;
+  }
+
+  /** Processes can join a cgroup without being forked by one that is followed. */
+  #followStrangers(fresh: readonly number[]): void {
+    const followed = new Set(this.#session.followedPids());
+    const tids = fresh.filter((pid) => !followed.has(pid)).flatMap(listTids);
+    if (tids.length > 0) this.#session.follow(tids);
+  }
+
+  async #end(stopReason: StopReason): Promise<RecordReport> {
+    const targetCpuMs = this.#target.cpuTimeMs();
+    const durationMs = performance.now() - this.#startMs;
+    if (this.#directory.failure === undefined && this.#target.pids().length > 0) {
+      await this.#snapshot('end', undefined, () => this.#session.stop());
+    }
+    this.#session.stop();
+    if (stopReason !== 'command ended') {
+      this.#target.signal(stopReason === 'interrupted' ? 'SIGINT' : 'SIGTERM');
+    }
+    const stats = this.#session.instance.cpus();
+    await this.#drain.finish();
+    let events = 0;
+    let lostEvents = 0;
+    for (const cpu of stats) {
+      const ring = this.#session.instance.stats(cpu);
+      events += ring.readEvents;
+      lostEvents += ring.overrunEvents + ring.droppedEvents + ring.commitOverrunEvents;
+    }
+    const cpu = process.cpuUsage(this.#startCpu);
+    const report: Omit<RecordReport, 'sizeBytes'> = {
+      schemaVersion: 1,
+      path: this.#directory.path,
+      stopReason,
+      durationMs,
+      events,
+      lostEvents,
+      rawBytes: this.#drain.rawBytes - this.#directory.droppedBytes,
+      mostWaitingBytes: this.#drain.mostWaitingBytes,
+      bufferBytes: this.#options.bufferKib * 1024 * stats.length,
+      snapshots: this.#snapshots.map((snapshot) => snapshot.report),
+      recorderCpuMs: (cpu.user + cpu.system) / 1000,
+      targetCpuMs,
+      missingEvents: this.#session.missingEvents,
+      commandEnd: endOf(this.#commandEnd),
+    };
+    this.#writeManifest(report);
+    return { ...report, sizeBytes: this.#directory.close() };
+  }
+
+  #nextName(kind: string): string {
+    const number = (this.#counters.get(kind) ?? 0) + 1;
+    this.#counters.set(kind, number);
+    return `${kind}${number}`;
+  }
+
+  /** Holds the processes, marks the stream, reads their memory, lets them go, then writes. */
+  async #snapshot(name: string, before?: () => void, after?: () => void): Promise<void> {
+    const heldMs = performance.now();
+    const { pause } = this.#target;
+    let picture: FrozenPicture;
+    const pids = pause.hold();
+    try {
+      before?.();
+      this.#session.mark(`SNAP ${name}`);
+      picture = readFrozen(name, pids, this.#buffer, true);
+      this.#session.mark(`SNAPEND ${name}`);
+      after?.();
+    } finally {
+      pause.release();
+    }
+    const pauseMs = performance.now() - heldMs;
+    const totals = await this.#writeSnapshot(picture);
+    if (totals === undefined) return;
+    const report: SnapshotReport = {
+      name,
+      processes: totals.pids,
+      anonPages: totals.anon_ptes,
+      pauseMs,
+      how: pause.how,
+    };
+    this.#snapshots.push({ report, totals });
+    this.#listener.snapshotTaken(report);
+  }
+
+  async #writeSnapshot(picture: FrozenPicture): Promise<SnapshotTotals | undefined> {
+    const encoding = encodeSnapshot(picture);
+    let drainedMs = performance.now();
+    let step = encoding.next();
+    for (; step.done !== true; step = encoding.next()) {
+      if (performance.now() - drainedMs < ENCODE_SLICE_MS) continue;
+      this.#drain.drain();
+      drainedMs = performance.now();
+    }
+    const bytes = await gzipAsync(Buffer.concat(step.value.pieces), { level: 1 });
+    const isWritten = this.#directory.writeFile(`snap-${picture.name}.jsonl.gz`, bytes);
+    return isWritten ? step.value.totals : undefined;
+  }
+
+  #writeFormats(): void {
+    const { kernel, thp } = readHostSettings();
+    const headerPage = this.#session.instance.read('events/header_page');
+    const formats = {
+      formats: this.#session.formats,
+      header_page: headerPage,
+      kernel,
+      thp: thp['enabled'] ?? '',
+    };
+    this.#directory.createStream('formats.json.gz');
+    void this.#directory.append('formats.json.gz', Buffer.from(JSON.stringify(formats)));
+  }
+
+  #writeManifest(report: Omit<RecordReport, 'sizeBytes'> | undefined): void {
+    this.#directory.writeManifest(
+      manifestText({
+        options: this.#options,
+        description: this.#target.description,
+        settings: readHostSettings(),
+        cpuCount: this.#drain.cpuCount,
+        firstTimeNs: this.#drain.firstTimeNs,
+        report,
+        totals: this.#snapshots.map((snapshot) => snapshot.totals),
+      }),
+    );
+  }
+}
+
+function endOf(end: CommandEnd | undefined): RecordReport['commandEnd'] {
+  if (end === undefined) return undefined;
+  return {
+    ...(end.exitCode === undefined ? {} : { exitCode: end.exitCode }),
+    ...(end.signal === undefined ? {} : { signal: end.signal }),
+  };
+}
+
+/** Turns signals into wishes for as long as the recording lasts. */
+function listenForSignals(wishes: Wishes): () => void {
+  const handlers: readonly (readonly [NodeJS.Signals, Wish])[] = [
+    ['SIGINT', { stop: 'interrupted' }],
+    ['SIGTERM', { stop: 'terminated' }],
+    ['SIGHUP', { stop: 'terminated' }],
+    ['SIGUSR1', 'snapshot'],
+  ];
+  const listeners = handlers.map(([name, wish]) => {
+    const listener = (): void => wishes.add(wish);
+    process.on(name, listener);
+    return { name, listener };
+  });
+  return () => {
+    for (const { name, listener } of listeners) process.removeListener(name, listener);
+  };
+}
+
+/**
+ * Records a command, processes or a cgroup until it ends, the time is up, or SIGINT or SIGTERM
+ * comes; SIGUSR1 takes a snapshot. The recording is complete and readable however it ended. Needs
+ * root; throws `RmapError('environment')` where the kernel refuses. Leaves no trace instance, no
+ * cgroup and no stopped process behind, even if this process is killed.
+ */
+export async function record(
+  options: RecordOptions,
+  listener: RecordListener,
+): Promise<RecordReport> {
+  const cleaned = clearStaleSessions();
+  listener.cleanedUp(cleaned);
+  const tracefs = ensureTracefs();
+  const wishes = new Wishes();
+  const stopListening = listenForSignals(wishes);
+  const journal = new SessionJournal(ownProcessId());
+  const guard = startGuard(journal);
+  let session: TraceSession | undefined;
+  let target: TargetControl | undefined;
+  let directory: RecordingDirectory | undefined;
+  try {
+    const opened = TraceSession.create(tracefs.path, journal, options.sets, options.bufferKib);
+    session = opened;
+    directory = RecordingDirectory.create(options.path, options.mayReplace);
+    target = controlTarget(options.target, journal, () => opened.followedPids());
+    opened.arm();
+    return await new Recording(options, listener, wishes, directory, opened, target).run();
+  } finally {
+    target?.release();
+    session?.instance.remove();
+    guard.dismiss();
+    journal.remove();
+    stopListening();
+  }
+}

@@ -1,0 +1,197 @@
+import { join } from 'node:path';
+import { RmapError } from '../base/errors.js';
+import { Cgroup, findUnifiedMount } from './cgroup.js';
+import { freezerPause, stopPause } from './pause.js';
+import type { Pause } from './pause.js';
+import {
+  isAlive,
+  listTids,
+  processId,
+  readStat,
+  readUnifiedCgroup,
+  withDescendants,
+} from './processes.js';
+import type { ProcessId } from './processes.js';
+import { sessionName } from './session_journal.js';
+import type { SessionJournal } from './session_journal.js';
+import { prepareCommand } from './start_stub.js';
+import type { CommandEnd, PreparedCommand } from './start_stub.js';
+import type { RecordTarget } from './recorder_options.js';
+
+/** The processes of a recording: how to list, hold, start and leave them. */
+export interface TargetControl {
+  /** What is recorded, for the manifest. */
+  readonly description: string;
+  /** Threads to follow from the start. */
+  firstTids(): number[];
+  /** Processes that run now. */
+  pids(): readonly number[];
+  readonly pause: Pause;
+  /** Lets a command start; nothing for processes that run already. */
+  go(): void;
+  /** How the command ended; never settles for other targets. */
+  readonly ended: Promise<CommandEnd>;
+  /** Tells a command that its time is over; nothing for others. */
+  signal(name: NodeJS.Signals): void;
+  cpuTimeMs(): number | undefined;
+  /** Gives everything back that was made for the recording. */
+  release(): void;
+}
+
+const TICKS_PER_SECOND = 100;
+const NEVER = new Promise<never>(() => {});
+
+function identities(pids: readonly number[]): ProcessId[] {
+  return pids.map(processId).filter((id) => id !== undefined);
+}
+
+/** Writes the processes that are about to be stopped into the journal. */
+function stopWithJournal(list: () => readonly number[], journal: SessionJournal): Pause {
+  return stopPause(list, (pids) => journal.update({ stopped: identities(pids) }));
+}
+
+/** The cgroup of this process, in which groups for commands are made. */
+function homeCgroup(): Cgroup | undefined {
+  const mount = findUnifiedMount();
+  const path = readUnifiedCgroup('self');
+  if (mount === undefined || path === undefined) return undefined;
+  const home = new Cgroup(join(mount, path));
+  return home.exists() ? home : undefined;
+}
+
+/** A cgroup for a command, or `undefined` where version 2 is missing or not writable. */
+function makeCgroup(journal: SessionJournal): Cgroup | undefined {
+  const home = homeCgroup();
+  if (home === undefined) return undefined;
+  const name = sessionName(journal.state.recorder);
+  journal.update({ cgroup: join(home.path, name), homeCgroup: home.path });
+  try {
+    return Cgroup.create(home.path, name);
+  } catch {
+    // Not delegated to this user: SIGSTOP does the same, visibly.
+    return undefined;
+  }
+}
+
+function commandControl(
+  command: readonly string[],
+  journal: SessionJournal,
+  followed: () => readonly number[],
+): TargetControl {
+  const prepared: PreparedCommand = prepareCommand(command);
+  const cgroup = makeCgroup(journal);
+  const isAdopted = cgroup?.adopt(prepared.pid) === true;
+  const group = isAdopted ? cgroup : undefined;
+  const pids = (): readonly number[] => (group === undefined ? followed() : group.pids());
+  return {
+    description: command.join(' '),
+    firstTids: () => [prepared.pid],
+    pids,
+    pause: group === undefined ? stopWithJournal(pids, journal) : freezerPause(group),
+    go: () => prepared.go(),
+    ended: prepared.ended,
+    signal: (name) => prepared.signal(name),
+    cpuTimeMs: () => (group === undefined ? undefined : group.cpuTimeNs() / 1e6),
+    release() {
+      const home = journal.state.homeCgroup;
+      if (cgroup !== undefined && home !== undefined) cgroup.dissolve(new Cgroup(home));
+    },
+  };
+}
+
+function cpuOf(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) ticks += readStat(pid)?.cpuTicks ?? 0;
+  return (ticks * 1000) / TICKS_PER_SECOND;
+}
+
+function pidsControl(
+  roots: readonly number[],
+  journal: SessionJournal,
+  followed: () => readonly number[],
+): TargetControl {
+  const ids = identities(roots);
+  for (const pid of roots) {
+    if (!ids.some((id) => id.pid === pid && isAlive(id))) {
+      throw new RmapError('usage', `there is no process ${pid}`);
+    }
+    if (pid === process.pid) throw new RmapError('usage', 'rmap cannot record itself');
+  }
+  const first = withDescendants(roots);
+  const pids = (): readonly number[] => {
+    const running = followed();
+    return running.length > 0
+      ? running
+      : withDescendants(roots).filter((pid) => first.includes(pid));
+  };
+  const startCpuMs = cpuOf(first);
+  return {
+    description: `processes ${roots.join(' ')}`,
+    firstTids: () => withDescendants(roots).flatMap(listTids),
+    pids: followed,
+    pause: stopWithJournal(pids, journal),
+    go: () => undefined,
+    ended: NEVER,
+    signal: () => undefined,
+    cpuTimeMs: () => Math.max(0, cpuOf(followed()) - startCpuMs),
+    release: () => undefined,
+  };
+}
+
+/** Finds a cgroup by its path in the file system or in the version 2 hierarchy. */
+export function findCgroup(path: string): Cgroup {
+  const mount = findUnifiedMount();
+  for (const candidate of [path, ...(mount === undefined ? [] : [join(mount, path)])]) {
+    const cgroup = new Cgroup(candidate);
+    if (candidate.startsWith('/') && cgroup.exists()) return cgroup;
+  }
+  throw new RmapError('usage', `${path}: no such cgroup`);
+}
+
+function cgroupControl(path: string, journal: SessionJournal): TargetControl {
+  const cgroup = findCgroup(path);
+  if (cgroup.pids().includes(process.pid)) {
+    throw new RmapError('usage', `${path} contains rmap itself: it cannot be held for a snapshot`);
+  }
+  const startCpuNs = cgroup.cpuTimeNs();
+  const freezer = freezerPause(cgroup);
+  return {
+    description: `cgroup ${path}`,
+    firstTids: () => cgroup.pids().flatMap(listTids),
+    pids: () => cgroup.pids(),
+    pause: {
+      how: freezer.how,
+      hold() {
+        journal.update({ frozenCgroup: cgroup.path });
+        return freezer.hold();
+      },
+      release() {
+        freezer.release();
+      },
+    },
+    go: () => undefined,
+    ended: NEVER,
+    signal: () => undefined,
+    cpuTimeMs: () => (cgroup.cpuTimeNs() - startCpuNs) / 1e6,
+    release: () => undefined,
+  };
+}
+
+/**
+ * Takes control of a target. `followed` lists the processes that the trace follows. For a command
+ * the process is made here, but its program does not run before `go`.
+ */
+export function controlTarget(
+  target: RecordTarget,
+  journal: SessionJournal,
+  followed: () => readonly number[],
+): TargetControl {
+  switch (target.kind) {
+    case 'command':
+      return commandControl(target.command, journal, followed);
+    case 'pids':
+      return pidsControl(target.pids, journal, followed);
+    case 'cgroup':
+      return cgroupControl(target.path, journal);
+  }
+}

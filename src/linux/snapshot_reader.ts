@@ -1,0 +1,148 @@
+import { PAGE_FLAG } from '../query/page_map.js';
+import type { PageRows } from '../query/page_map.js';
+import { FrameFile, FrameSet } from './page_frames.js';
+import { PageRowsBuilder } from './page_rows.js';
+import { PagemapFile } from './pagemap_file.js';
+import type { PagemapBuffer } from './pagemap_file.js';
+import { parseSmaps } from './proc_text.js';
+import type { SmapsEntry } from './proc_text.js';
+import { errorCodeOf, isGone, listTids, readProcText } from './processes.js';
+
+/** An empty mapping larger than this is not read: 4 GiB of holes cost 6 ms. */
+const LARGEST_EMPTY_PAGES = 1 << 20;
+
+/** One process as read in a pause; texts are parsed later, when it runs again. */
+export interface FrozenProcess {
+  readonly pid: number;
+  readonly tids: readonly number[];
+  readonly statText: string;
+  readonly statusText: string;
+  readonly vmas: readonly SmapsEntry[];
+  /** For each VMA the end of its rows and of its swap entries. */
+  readonly rowEnds: Uint32Array;
+  readonly swapEnds: Uint32Array;
+  readonly rows: PageRows;
+  readonly swapVpns: Float64Array;
+}
+
+/** The kernel's word on the anonymous frames of a picture; sorted by pfn. */
+export interface FrameFacts {
+  readonly pfn: Uint32Array;
+  readonly mapcount: Uint32Array;
+  /** Lower half of /proc/kpageflags. */
+  readonly flags: Uint32Array;
+}
+
+/** Everything that was read in one pause. */
+export interface FrozenPicture {
+  readonly name: string;
+  /** Wall clock, ISO 8601. */
+  readonly time: string;
+  readonly processes: readonly FrozenProcess[];
+  /** `undefined` without privileges. */
+  readonly frames: FrameFacts | undefined;
+  /** How long the processes were held, in ms. */
+  readonly pauseMs: number;
+}
+
+function readProcess(pid: number, buffer: PagemapBuffer): FrozenProcess | undefined {
+  const statText = readProcText(pid, 'stat');
+  const statusText = readProcText(pid, 'status');
+  const smapsText = readProcText(pid, 'smaps');
+  if (statText === undefined || statusText === undefined || smapsText === undefined) {
+    return undefined;
+  }
+  const vmas = parseSmaps(smapsText, `/proc/${pid}/smaps`);
+  const builder = new PageRowsBuilder();
+  const rowEnds = new Uint32Array(vmas.length);
+  const swapEnds = new Uint32Array(vmas.length);
+  const pagemap = new PagemapFile(pid, buffer);
+  try {
+    for (const [index, vma] of vmas.entries()) {
+      const isEmpty = vma.rssKib === 0 && vma.swapKib === 0;
+      if (!isEmpty || vma.endVpn - vma.startVpn <= LARGEST_EMPTY_PAGES) {
+        pagemap.readRange(vma.startVpn, vma.endVpn, builder);
+      }
+      rowEnds[index] = builder.length;
+      swapEnds[index] = builder.swapCount;
+    }
+  } finally {
+    pagemap.close();
+  }
+  return {
+    pid,
+    tids: listTids(pid),
+    statText,
+    statusText,
+    vmas,
+    rowEnds,
+    swapEnds,
+    rows: builder.rows(),
+    swapVpns: builder.swapVpns(),
+  };
+}
+
+/**
+ * Mapcounts and flags of all anonymous pages. A page that pagemap calls exclusive has mapcount 1
+ * by definition and is not looked up again.
+ */
+function readFrames(processes: readonly FrozenProcess[]): FrameFacts {
+  const all = new FrameSet();
+  const shared = new FrameSet();
+  for (const { rows } of processes) {
+    for (let row = 0; row < rows.length; row++) {
+      const flags = rows.flags[row] ?? 0;
+      if ((flags & PAGE_FLAG.file) !== 0) continue;
+      const pfn = rows.pfn[row] ?? 0;
+      all.add(pfn);
+      if ((flags & PAGE_FLAG.exclusive) === 0) shared.add(pfn);
+    }
+  }
+  const pfn = all.sorted();
+  const flagFile = new FrameFile('kpageflags');
+  const countFile = new FrameFile('kpagecount');
+  try {
+    const flags = flagFile.read(pfn);
+    const sharedPfns = shared.sorted();
+    const sharedCounts = countFile.read(sharedPfns);
+    const mapcount = new Uint32Array(pfn.length).fill(1);
+    let index = 0;
+    for (const [row, frame] of sharedPfns.entries()) {
+      while (pfn[index] !== frame) index++;
+      mapcount[index] = sharedCounts[row] ?? 0;
+    }
+    return { pfn, mapcount, flags };
+  } finally {
+    flagFile.close();
+    countFile.close();
+  }
+}
+
+/**
+ * Reads the page maps of processes that are held still. Processes that are gone or were never
+ * user processes are left out. `hasFrames`: whether /proc/kpage* may be read.
+ */
+export function readFrozen(
+  name: string,
+  pids: readonly number[],
+  buffer: PagemapBuffer,
+  hasFrames: boolean,
+): FrozenPicture {
+  const startMs = performance.now();
+  const processes: FrozenProcess[] = [];
+  for (const pid of pids) {
+    try {
+      const found = readProcess(pid, buffer);
+      if (found !== undefined && found.vmas.length > 0) processes.push(found);
+    } catch (error) {
+      if (!isGone(error) && errorCodeOf(error) !== 'EACCES') throw error;
+    }
+  }
+  return {
+    name,
+    time: new Date().toISOString(),
+    frames: hasFrames ? readFrames(processes) : undefined,
+    processes,
+    pauseMs: performance.now() - startMs,
+  };
+}
