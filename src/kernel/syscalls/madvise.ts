@@ -3,13 +3,15 @@ import { EAGAIN, EINVAL, ENOMEM } from '../errno.js';
 import { madvisePages } from '../fault/madvise_pages.js';
 import { madvisePopulate } from '../fault/populate.js';
 import type { Kernel } from '../kernel.js';
+import { ksmEnter } from '../ksm/register.js';
 import { unmergeKsmPages } from '../ksm/unmerge.js';
 import { downRead, downWrite, upRead, upWrite, type Op } from '../op/prims.js';
 import type { MadviseAdvice } from '../operation.js';
+import { madviseCollapse } from '../thp/collapse.js';
 import { findVmaIndex, type Mm } from '../vm/mm.js';
 import { modifyVmaFlags } from '../vm/vma_modify.js';
 import type { Vma } from '../vm/vma.js';
-import { VM_HUGETLB, VM_MERGEABLE } from '../vm/vm_flags.js';
+import { VM_HUGETLB } from '../vm/vm_flags.js';
 import { advisedFlags, adviceRefusal, isFlagAdvice, isKnownAdvice } from './madvise_rules.js';
 
 /**
@@ -33,7 +35,9 @@ export function* doMadvise(
     yield* upRead(mm.mmapLock);
     return result;
   }
-  if (isFlagAdvice(advice) || advice === 'collapse') {
+  // Collapsing takes the mmap lock by itself, first for reading, then for writing.
+  if (advice === 'collapse') return yield* madviseCollapse(kernel, mm, at, end);
+  if (isFlagAdvice(advice)) {
     yield* downWrite(mm.mmapLock);
     const result = yield* adviseVmas(kernel, mm, at, end, advice);
     yield* upWrite(mm.mmapLock);
@@ -107,7 +111,7 @@ function* adviseFlags(
     const failed = yield* unmergeKsmPages(kernel, vma, start, end);
     if (failed !== 0) return failed;
   }
-  if ((flags & VM_MERGEABLE) !== 0) vma.mm.ksmRegistered = true;
+  if (advice === 'mergeable') ksmEnter(kernel, vma.mm);
   const changed = yield* modifyVmaFlags(kernel, vma, start, end, flags);
   if (typeof changed !== 'number') return 0;
   return changed === -ENOMEM ? -EAGAIN : changed;

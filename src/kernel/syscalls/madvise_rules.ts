@@ -1,4 +1,5 @@
 import { EACCES, EINVAL } from '../errno.js';
+import { isKsmCompatible } from '../ksm/compatible.js';
 import type { MadviseAdvice } from '../operation.js';
 import type { Profile } from '../profile.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
@@ -8,7 +9,6 @@ import {
   VM_HUGEPAGE,
   VM_HUGETLB,
   VM_LOCKED,
-  VM_MAYSHARE,
   VM_MAYWRITE,
   VM_MERGEABLE,
   VM_NOHUGEPAGE,
@@ -40,9 +40,6 @@ const FLAG_CHANGES: ReadonlyMap<MadviseAdvice, readonly [number, number]> = new 
   ['keeponfork', [0, VM_WIPEONFORK]],
 ]);
 
-/** VMAs with any of these are never scanned by ksmd. @kernel vma_ksm_compatible */
-const KSM_INCOMPATIBLE = VM_SPECIAL | VM_HUGETLB | VM_SHARED | VM_MAYSHARE;
-
 /** Whether the advice only changes VMA flags. */
 export function isFlagAdvice(advice: MadviseAdvice): boolean {
   return FLAG_CHANGES.has(advice);
@@ -52,7 +49,7 @@ export function isFlagAdvice(advice: MadviseAdvice): boolean {
 export function advisedFlags(vma: Vma, advice: MadviseAdvice): number {
   const change = FLAG_CHANGES.get(advice);
   if (change === undefined) return vma.flags;
-  if (advice === 'mergeable' && (vma.flags & KSM_INCOMPATIBLE) !== 0) return vma.flags;
+  if (advice === 'mergeable' && !isKsmCompatible(vma.flags)) return vma.flags;
   return (vma.flags | change[0]) & ~change[1];
 }
 
@@ -95,8 +92,6 @@ export function adviceRefusal(vma: Vma, advice: MadviseAdvice): number {
       return isLocked || isHugetlb || (flags & VM_SPECIAL) !== 0 ? -EINVAL : 0;
     case 'guard_remove':
       return isHugetlb || (flags & VM_SPECIAL) !== 0 ? -EINVAL : 0;
-    case 'collapse':
-      return isHugetlb ? -EINVAL : 0;
     case 'dofork':
       return (flags & VM_SPECIAL) !== 0 ? -EINVAL : 0;
     case 'dodump':

@@ -3,6 +3,7 @@ import { EEXIST, EINVAL, ENOMEM } from '../errno.js';
 import { createMapping } from '../file/page_cache.js';
 import { hugetlbReserve } from '../hugetlb/reserve.js';
 import type { Kernel } from '../kernel.js';
+import { isKsmCompatible } from '../ksm/compatible.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
 import { OpenFile, type AddressSpace } from '../vm/address_space.js';
 import { linkFile, unlinkFile } from '../vm/file_map.js';
@@ -132,9 +133,7 @@ export function newVmaFlags(kernel: Kernel, mm: Mm, flags: number): number {
   let vmFlags = flags | mm.defaultFlags;
   if (kernel.profile.softDirty) vmFlags |= VM_SOFTDIRTY;
   if ((vmFlags & (VM_SPECIAL | VM_HUGETLB)) !== 0) vmFlags &= ~(VM_LOCKED | VM_LOCKONFAULT);
-  if (mm.mergeAny && (vmFlags & (VM_SPECIAL | VM_HUGETLB | VM_SHARED | VM_MAYSHARE)) === 0) {
-    vmFlags |= VM_MERGEABLE;
-  }
+  if (mm.mergeAny && isKsmCompatible(vmFlags)) vmFlags |= VM_MERGEABLE;
   return vmFlags;
 }
 
