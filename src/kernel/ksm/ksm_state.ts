@@ -16,6 +16,8 @@ export class KsmState {
   readonly stableTree = new Map<number, KsmStableNode[]>();
   /** Candidates of this pass by content. @kernel root_unstable_tree */
   readonly unstableTree = new Map<number, KsmRmapItem>();
+  /** Where a pass stands; undefined between passes. @kernel ksm_scan.mm_slot */
+  current: KsmMmSlot | undefined = undefined;
   /** Passes done. @kernel ksm_scan.seqnr */
   passes = 0;
   private readonly memory: Memory;

@@ -54,6 +54,8 @@ export class KsmMmSlot {
   readonly mm: Mm;
   /** Ascending by page. @kernel ksm_mm_slot.rmap_list */
   items: KsmRmapItem[] = [];
+  /** The address space is torn down; ksmd only drops the items. @kernel ksm_test_exit */
+  isExiting = false;
 
   constructor(mm: Mm) {
     this.mm = mm;

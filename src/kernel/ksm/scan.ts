@@ -1,14 +1,137 @@
-import { fail } from '../../base/errors.js';
+import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
-import type { Op } from '../op/prims.js';
+import { downRead, upRead, type Op } from '../op/prims.js';
+import { folioGet, folioPut } from '../phys/folio.js';
+import { MAPPING_KSM } from '../phys/memory.js';
+import { findVmaIndex, type Mm } from '../vm/mm.js';
+import { VM_MERGEABLE } from '../vm/vm_flags.js';
+import { KsmRmapItem, type KsmMmSlot } from './ksm_types.js';
+import { cmpAndMergePage } from './merge.js';
+import { nextAnonPage, presentPage } from './scan_position.js';
+import { isLiveNode, removeItemFromTree, removeNode } from './stable_tree.js';
+import { unmergeKsmPages } from './unmerge.js';
 
-/** Runs ksmd for `scans` full passes over all mergeable memory. @kernel ksm_do_scan */
-export function* ksmScan(kernel: Kernel, scans: number): Op<void> {
-  if (kernel.ksm.slots.length > 0) fail(`${scans} KSM passes are not written yet`);
+/** Runs ksmd for `passes` full passes over all mergeable memory. @kernel ksm_do_scan */
+export function* ksmScan(kernel: Kernel, passes: number): Op<void> {
+  if (!kernel.profile.ksm) return;
+  for (let pass = 0; pass < passes; pass += 1) yield* scanPass(kernel);
 }
 
-/** Unmerges everything and forgets all items (run = 2). @kernel unmerge_and_remove_all_rmap_items */
+/** One pass: every address space, in order of registration. @kernel scan_get_next_rmap_item */
+function* scanPass(kernel: Kernel): Op<void> {
+  const { ksm } = kernel;
+  ksm.unstableTree.clear();
+  yield* pruneNodes(kernel);
+  ksm.current = ksm.slots[0];
+  while (ksm.current !== undefined) {
+    const slot: KsmMmSlot = ksm.current;
+    const isMergeable = yield* scanSlot(kernel, slot);
+    const index = ksm.slots.indexOf(slot);
+    ksm.current = ksm.slots[index + 1];
+    if (isMergeable && !slot.isExiting) continue;
+    ksm.slots.splice(index, 1);
+    slot.mm.ksmRegistered = false;
+  }
+  ksm.passes += 1;
+}
+
+/**
+ * Visits the anonymous pages of an address space by ascending address. Items of addresses where
+ * there is none any more are dropped. Returns whether any VMA is mergeable.
+ */
+function* scanSlot(kernel: Kernel, slot: KsmMmSlot): Op<boolean> {
+  const { mm, items } = slot;
+  const kept: KsmRmapItem[] = [];
+  let old = 0;
+  let isMergeable = false;
+  let from = 0;
+  while (!slot.isExiting) {
+    yield* downRead(mm.mmapLock);
+    const vpn = nextMergeablePage(kernel, mm, from);
+    const page = vpn < 0 ? NIL : presentPage(kernel, mm, vpn);
+    if (page !== NIL) folioGet(kernel, kernel.memory.folioOf(page));
+    if (vpn !== NO_MERGEABLE_VMA) isMergeable = true;
+    yield* upRead(mm.mmapLock);
+    if (page === NIL) break;
+    while (old < items.length && items[old].vpn < vpn) {
+      yield* removeItemFromTree(kernel, items[old]);
+      old += 1;
+    }
+    const isKnown = old < items.length && items[old].vpn === vpn;
+    const item = isKnown ? items[old] : new KsmRmapItem(mm, vpn);
+    if (isKnown) old += 1;
+    kept.push(item);
+    yield* cmpAndMergePage(kernel, item, page);
+    folioPut(kernel, kernel.memory.folioOf(page));
+    from = vpn + 1;
+  }
+  for (; old < items.length; old += 1) yield* removeItemFromTree(kernel, items[old]);
+  if (slot.isExiting) {
+    for (const item of kept) yield* removeItemFromTree(kernel, item);
+    kept.length = 0;
+  }
+  slot.items = kept;
+  return isMergeable;
+}
+
+const NO_MORE_PAGES = -1;
+const NO_MERGEABLE_VMA = -2;
+
+/** First anonymous page at or behind `from` in a mergeable VMA, or a negative constant. */
+function nextMergeablePage(kernel: Kernel, mm: Mm, from: number): number {
+  let result = from === 0 ? NO_MERGEABLE_VMA : NO_MORE_PAGES;
+  for (let index = findVmaIndex(mm, from); index < mm.vmas.length; index += 1) {
+    const vma = mm.vmas[index];
+    if ((vma.flags & VM_MERGEABLE) === 0) continue;
+    result = NO_MORE_PAGES;
+    if (vma.anonVma === undefined) continue;
+    const vpn = nextAnonPage(kernel, vma, Math.max(from, vma.start));
+    if (vpn !== NIL) return vpn;
+  }
+  return result;
+}
+
+/** Forgets nodes whose page is gone and that no item refers to: nothing else would find them. */
+function* pruneNodes(kernel: Kernel): Op<void> {
+  for (const node of kernel.ksm.nodes) {
+    if (node !== undefined && node.items.length === 0 && !isLiveNode(kernel, node)) {
+      yield* removeNode(kernel, node);
+    }
+  }
+}
+
+/**
+ * Unmerges everything and forgets all items (run = 2). Returns 0 or a negative errno.
+ * @kernel unmerge_and_remove_all_rmap_items
+ */
 export function* ksmUnmergeAll(kernel: Kernel): Op<number> {
-  if (kernel.ksm.slots.length > 0) fail('unmerging everything is not written yet');
+  const { ksm } = kernel;
+  for (const slot of ksm.slots.slice()) {
+    const { mm } = slot;
+    yield* downRead(mm.mmapLock);
+    for (const vma of mm.vmas) {
+      if ((vma.flags & VM_MERGEABLE) === 0 || vma.anonVma === undefined) continue;
+      const failed = yield* unmergeKsmPages(kernel, vma, vma.start, vma.end);
+      if (failed !== 0) {
+        yield* upRead(mm.mmapLock);
+        return failed;
+      }
+    }
+    yield* upRead(mm.mmapLock);
+    for (const item of slot.items) yield* removeItemFromTree(kernel, item);
+    slot.items = [];
+    if (slot.isExiting) ksm.slots.splice(ksm.slots.indexOf(slot), 1);
+  }
+  yield* removeAllNodes(kernel);
+  ksm.passes = 0;
   return 0;
+}
+
+/** A merged page that only the swap cache holds becomes nobody's. @kernel remove_all_stable_nodes */
+function* removeAllNodes(kernel: Kernel): Op<void> {
+  for (const node of kernel.ksm.nodes) {
+    if (node === undefined) continue;
+    if (isLiveNode(kernel, node)) kernel.memory.mapping[node.pfn] = MAPPING_KSM;
+    yield* removeNode(kernel, node);
+  }
 }

@@ -1,0 +1,170 @@
+import { NIL } from '../../base/units.js';
+import { EFAULT } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import { downRead, upRead, type Op } from '../op/prims.js';
+import { folioGet, folioPut, isAnonFolio } from '../phys/folio.js';
+import { getAnonVma, putAnonVma } from '../rmap/anon_vma.js';
+import { splitFolio } from '../thp/split.js';
+import { findVma } from '../vm/mm.js';
+import type { Vma } from '../vm/vma.js';
+import { VM_MERGEABLE } from '../vm/vm_flags.js';
+import type { KsmRmapItem } from './ksm_types.js';
+import { tryToMergeOnePage } from './replace_page.js';
+import { presentPage } from './scan_position.js';
+import {
+  removeItemFromTree,
+  stableTreeAppend,
+  stableTreeInsert,
+  stableTreeSearch,
+} from './stable_tree.js';
+import { breakKsm } from './unmerge.js';
+
+/**
+ * One step of ksmd (spec 98 §7.1): tries to merge `page`, which the item's address maps and on
+ * which the caller holds a reference. @kernel cmp_and_merge_page
+ */
+export function* cmpAndMergePage(kernel: Kernel, item: KsmRmapItem, page: number): Op<void> {
+  const { memory, ksm, knobs } = kernel;
+  let node = ksm.nodeOf(page);
+  if (node !== undefined && item.node === node) return;
+  yield* removeItemFromTree(kernel, item);
+  const content = memory.content[page];
+  if (node === undefined) {
+    // Only a page that was the same in the last pass is worth it. Linux compares checksums.
+    if (item.checksum !== content) {
+      item.checksum = content;
+      return;
+    }
+    if (knobs.ksmZeroPages && content === 0) {
+      if (yield* tryToMergeWithZeroPage(kernel, item, page)) return;
+    }
+    node = yield* stableTreeSearch(kernel, content);
+  }
+  if (node === undefined) {
+    yield* mergeWithUnstable(kernel, item, page, content);
+    return;
+  }
+  // A page that came through fork joins above the limit of sharing too: it is mapped already.
+  folioGet(kernel, node.pfn);
+  const failed = yield* tryToMergeWithKsmPage(kernel, item, page, node.pfn);
+  if (failed === 0) stableTreeAppend(item, node);
+  folioPut(kernel, node.pfn);
+}
+
+/** Returns whether the page needs no other try. @kernel try_to_merge_with_zero_page */
+function* tryToMergeWithZeroPage(kernel: Kernel, item: KsmRmapItem, page: number): Op<boolean> {
+  const { mm, vpn } = item;
+  yield* downRead(mm.mmapLock);
+  const vma = findMergeableVma(item);
+  const failed =
+    vma === undefined
+      ? 0
+      : yield* tryToMergeOnePage(kernel, vma, vpn, page, kernel.memory.zeroPfn);
+  yield* upRead(mm.mmapLock);
+  return failed === 0;
+}
+
+/** Finds a partner among the pages of this pass, or leaves the page for a later one to find. */
+function* mergeWithUnstable(
+  kernel: Kernel,
+  item: KsmRmapItem,
+  page: number,
+  content: number,
+): Op<void> {
+  const { ksm, memory } = kernel;
+  const partner = ksm.unstableTree.get(content);
+  if (partner === undefined) {
+    ksm.unstableTree.set(content, item);
+    return;
+  }
+  const partnerPage = yield* getMergeablePage(kernel, partner);
+  if (partnerPage === NIL) return;
+  // The same page through fork: no gain.
+  if (partnerPage === page || memory.content[partnerPage] !== content) {
+    folioPut(kernel, memory.folioOf(partnerPage));
+    return;
+  }
+  const merged = yield* tryToMergeTwoPages(kernel, item, page, partner, partnerPage);
+  const head = memory.folioOf(page);
+  const isOneFolio = memory.isLarge(head) && head === memory.folioOf(partnerPage);
+  folioPut(kernel, memory.folioOf(partnerPage));
+  if (merged) {
+    const node = stableTreeInsert(kernel, page);
+    stableTreeAppend(partner, node);
+    stableTreeAppend(item, node);
+  } else if (isOneFolio) {
+    // The two references stood in the way of the split; the next pass finds small pages.
+    yield* splitFolio(kernel, head, page);
+  }
+}
+
+/** The scanned page becomes the merged one, then the partner's entry is replaced. @kernel try_to_merge_two_pages */
+function* tryToMergeTwoPages(
+  kernel: Kernel,
+  item: KsmRmapItem,
+  page: number,
+  partner: KsmRmapItem,
+  partnerPage: number,
+): Op<boolean> {
+  if ((yield* tryToMergeWithKsmPage(kernel, item, page, NIL)) !== 0) return false;
+  if ((yield* tryToMergeWithKsmPage(kernel, partner, partnerPage, page)) === 0) return true;
+  yield* breakCow(kernel, item);
+  return false;
+}
+
+/** Merges one page; on success the item holds its VMA's anon_vma. @kernel try_to_merge_with_ksm_page */
+function* tryToMergeWithKsmPage(
+  kernel: Kernel,
+  item: KsmRmapItem,
+  page: number,
+  target: number,
+): Op<number> {
+  const { mm } = item;
+  yield* downRead(mm.mmapLock);
+  const vma = findMergeableVma(item);
+  let failed =
+    vma === undefined ? -EFAULT : yield* tryToMergeOnePage(kernel, vma, item.vpn, page, target);
+  if (failed === 0) {
+    yield* removeItemFromTree(kernel, item);
+    const anonVma = vma?.anonVma;
+    if (anonVma === undefined) {
+      failed = -EFAULT;
+    } else {
+      item.setAnonVma(anonVma);
+      yield* getAnonVma(anonVma);
+    }
+  }
+  yield* upRead(mm.mmapLock);
+  return failed;
+}
+
+/** Takes a half-done merge back: the page becomes a private copy. @kernel break_cow */
+function* breakCow(kernel: Kernel, item: KsmRmapItem): Op<void> {
+  const { mm, anonVma } = item;
+  item.setAnonVma(undefined);
+  yield* putAnonVma(kernel, anonVma);
+  yield* downRead(mm.mmapLock);
+  const vma = findMergeableVma(item);
+  if (vma !== undefined) yield* breakKsm(kernel, vma, item.vpn);
+  yield* upRead(mm.mmapLock);
+}
+
+/** Page that an item's address maps now, with a reference, or NIL. @kernel get_mergeable_page */
+function* getMergeablePage(kernel: Kernel, item: KsmRmapItem): Op<number> {
+  const { mm, vpn } = item;
+  yield* downRead(mm.mmapLock);
+  const page = findMergeableVma(item) === undefined ? NIL : presentPage(kernel, mm, vpn);
+  const isAnon = page !== NIL && isAnonFolio(kernel, kernel.memory.folioOf(page));
+  if (isAnon) folioGet(kernel, kernel.memory.folioOf(page));
+  yield* upRead(mm.mmapLock);
+  return isAnon ? page : NIL;
+}
+
+/** The VMA of an item, if it may be merged still. @kernel find_mergeable_vma */
+function findMergeableVma(item: KsmRmapItem): Vma | undefined {
+  const { mm, vpn } = item;
+  if (mm.dead) return undefined;
+  const vma = findVma(mm, vpn);
+  if (vma === undefined || (vma.flags & VM_MERGEABLE) === 0) return undefined;
+  return vma.anonVma === undefined ? undefined : vma;
+}
