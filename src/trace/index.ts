@@ -4,6 +4,8 @@ export type { CompareOptions } from './compare_states.js';
 export { describeDifference } from './difference.js';
 export type { StateComparison, StateDifference } from './difference.js';
 export * from './event.js';
+export { RecordingWriter, convertRecording } from './native/native_writer.js';
+export type { WriterInfo, WriterOptions, WrittenRecording } from './native/native_writer.js';
 export { openRecording } from './open.js';
 export * from './recording.js';
 export { REGION_START_PAGE, formatScenario, parseOperation, parseScenario } from './scenario.js';

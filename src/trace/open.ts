@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { inputError } from './input_error.js';
 import { isJsonlRecording, openJsonlRecording } from './jsonl/jsonl_recording.js';
+import { isNativeRecording, openNativeRecording } from './native/native_recording.js';
 import { isRawRecording, openRawRecording } from './raw/raw_recording.js';
 import type { Recording } from './recording.js';
 
@@ -10,6 +11,7 @@ export async function openRecording(path: string): Promise<Recording> {
   if (!statSync(path).isDirectory()) {
     throw inputError(`${path}: not a recording directory; text files are read by "rmap import"`);
   }
+  if (isNativeRecording(path)) return openNativeRecording(path);
   if (isJsonlRecording(path)) return openJsonlRecording(path);
   if (isRawRecording(path)) return openRawRecording(path);
   throw inputError(`${path}: neither manifest.json nor trace.jsonl nor cpu0.raw in this directory`);

@@ -51,7 +51,7 @@ function column<Source>(name: string, type: ColumnType, source: Source): Column<
 /** Columns that every event table starts with. */
 const COMMON: ReadonlyArray<Column<ColumnSource>> = [
   column('seq', 'row', 'seq'),
-  column('time_ns', 'int64', 'timeNs'),
+  column('time_ns', 'long', 'timeNs'),
   column('cpu', 'int32', 'cpu'),
   column('tid', 'int32', 'tid'),
 ];
@@ -75,7 +75,7 @@ export const EVENT_TABLES: readonly EventTable[] = [
     columns: [
       ...COMMON,
       column('freed', 'bool', 'isSecond'),
-      column('pfn', 'int64', 'a'),
+      column('pfn', 'long', 'a'),
       column('order', 'int32', 'b'),
       column('gfp_flags', 'word', 'c'),
     ],
@@ -88,7 +88,7 @@ export const EVENT_TABLES: readonly EventTable[] = [
       column('mm_id', 'word', 'a'),
       column('current', 'int32', 'b'),
       column('member', 'int32', 'c'),
-      column('pages', 'int64', 'd'),
+      column('pages', 'long', 'd'),
     ],
   },
   {

@@ -1,0 +1,183 @@
+import { join } from 'node:path';
+import type { DecodedArray } from 'hyparquet';
+import { inputError } from '../input_error.js';
+import type { RunKind, Snapshot } from '../snapshot.js';
+import { SnapshotBuilder } from '../snapshot_builder.js';
+import { openFileSource } from './byte_source.js';
+import type { ManifestSnapshot } from './manifest.js';
+import { ParquetTableReader } from './parquet_reader.js';
+import { RUN_NAMES } from './snapshot_writer.js';
+import type { Column } from './tables.js';
+import { PROCESS_COLUMNS, RUN_COLUMNS, VMA_COLUMNS } from './tables.js';
+
+const KIND_OF: ReadonlyMap<unknown, RunKind> = new Map(
+  RUN_NAMES.map((name, kind) => [name, kind as RunKind]),
+);
+
+/** Reads one snapshot of a native recording. */
+export function readNativeSnapshot(directory: string, snapshot: ManifestSnapshot): Snapshot {
+  const { rows } = snapshot;
+  const builder = new SnapshotBuilder();
+  readRows(join(directory, 'processes.parquet'), PROCESS_COLUMNS, rows.processes, (row) => {
+    const tids = row.text('tids');
+    builder.addProcess({
+      pid: row.number('pid'),
+      ppid: row.number('ppid'),
+      comm: row.text('comm'),
+      tids: tids === '' ? [] : tids.split(' ').map(Number),
+      argStart: row.number('argStart'),
+      envEnd: row.number('envEnd'),
+      stackStart: row.number('stackStart'),
+      brkStart: row.number('brkStart'),
+      rssAnonKib: row.number('rssAnonKib'),
+      rssFileKib: row.number('rssFileKib'),
+      rssShmemKib: row.number('rssShmemKib'),
+      swapKib: row.number('swapKib'),
+      minorFaults: row.number('minorFaults'),
+      majorFaults: row.number('majorFaults'),
+    });
+  });
+  const runs = new RunsByProcess(directory, rows.runs);
+  readRows(join(directory, 'vmas.parquet'), VMA_COLUMNS, rows.vmas, (row) => {
+    const pid = row.number('pid');
+    const endPage = row.number('endPage');
+    builder.addVma({
+      pid,
+      startPage: row.number('startPage'),
+      endPage,
+      perms: row.text('perms'),
+      offsetBytes: row.number('offsetBytes'),
+      device: row.text('device'),
+      inode: row.number('inode'),
+      name: row.text('name'),
+      rssKib: row.number('rssKib'),
+      pssKib: row.number('pssKib'),
+      anonKib: row.number('anonKib'),
+      anonHugeKib: row.number('anonHugeKib'),
+      ksmKib: row.number('ksmKib'),
+      flags: row.text('flags'),
+    });
+    runs.addTo(builder, pid, endPage);
+  });
+  runs.checkAllTaken();
+  const found = builder.finish(snapshot.name, snapshot.time);
+  if (found.anonPages !== snapshot.anonPages || found.processes !== snapshot.processes) {
+    throw inputError(`${directory}: snapshot ${snapshot.name} is not what the manifest says`);
+  }
+  return found;
+}
+
+/** One row of a table, by the names of the columns' sources. */
+interface Row {
+  number(source: string): number;
+  text(source: string): string;
+}
+
+function readRows(
+  path: string,
+  columns: readonly Column[],
+  [first, end]: readonly [number, number],
+  add: (row: Row) => void,
+): void {
+  const indexOf = new Map(columns.map(({ source }, i) => [source, i]));
+  forEachGroup(path, columns, first, end, (values, from, to) => {
+    let at = from;
+    const row: Row = {
+      number: (source) => Number(values[indexOf.get(source) ?? 0]?.[at] ?? 0),
+      text: (source) => String(values[indexOf.get(source) ?? 0]?.[at] ?? ''),
+    };
+    for (; at < to; at += 1) add(row);
+  });
+}
+
+/** Decodes the row groups that hold rows `first` … `end` of a table. */
+function forEachGroup(
+  path: string,
+  columns: readonly Column[],
+  first: number,
+  end: number,
+  visit: (values: readonly DecodedArray[], from: number, to: number) => void,
+): void {
+  const reader = new ParquetTableReader(openFileSource(path), columns);
+  try {
+    if (first > end || end > reader.rows) {
+      throw inputError(`${path}: rows ${first} to ${end} of ${reader.rows}`);
+    }
+    for (const [i, { firstRow, rows }] of reader.groups.entries()) {
+      const from = Math.max(first, firstRow);
+      const to = Math.min(end, firstRow + rows);
+      if (from < to) visit(reader.readGroup(i), from - firstRow, to - firstRow);
+    }
+  } finally {
+    reader.close();
+  }
+}
+
+/** Runs of one process, ascending by page. */
+interface ProcessRuns {
+  readonly rows: number[];
+  next: number;
+}
+
+/** All runs of a snapshot; the file has them by page, the snapshot wants them by process. */
+class RunsByProcess {
+  readonly #byPid = new Map<number, ProcessRuns>();
+  readonly #path: string;
+  readonly #page: number[] = [];
+  readonly #count: number[] = [];
+  readonly #kind: RunKind[] = [];
+  readonly #pfn: number[] = [];
+  readonly #mapcount: number[] = [];
+  readonly #exclusive: boolean[] = [];
+
+  constructor(directory: string, [first, end]: readonly [number, number]) {
+    this.#path = join(directory, 'runs.parquet');
+    forEachGroup(this.#path, RUN_COLUMNS, first, end, (values, from, to) => {
+      for (let row = from; row < to; row += 1) this.#add(values, row);
+    });
+  }
+
+  #add(values: readonly DecodedArray[], row: number): void {
+    const [, pids, pages, counts, kinds, pfns, mapcounts, exclusives] = values;
+    const kind = KIND_OF.get(kinds?.[row]);
+    if (kind === undefined) throw inputError(`${this.#path}: unknown kind ${kinds?.[row]}`);
+    const pid = Number(pids?.[row]);
+    let runs = this.#byPid.get(pid);
+    if (runs === undefined) {
+      runs = { rows: [], next: 0 };
+      this.#byPid.set(pid, runs);
+    }
+    runs.rows.push(this.#page.length);
+    this.#page.push(Number(pages?.[row]));
+    this.#count.push(Number(counts?.[row]));
+    this.#kind.push(kind);
+    this.#pfn.push(Number(pfns?.[row]));
+    this.#mapcount.push(Number(mapcounts?.[row]));
+    this.#exclusive.push(exclusives?.[row] === true);
+  }
+
+  /** Adds the runs of a process below a page: those of the VMA that ends there. */
+  addTo(builder: SnapshotBuilder, pid: number, endPage: number): void {
+    const runs = this.#byPid.get(pid);
+    if (runs === undefined) return;
+    for (; runs.next < runs.rows.length; runs.next += 1) {
+      const row = runs.rows[runs.next] ?? 0;
+      const page = this.#page[row] ?? 0;
+      if (page >= endPage) return;
+      builder.addRun(
+        page,
+        this.#count[row] ?? 0,
+        this.#kind[row] ?? 0,
+        this.#pfn[row] ?? -1,
+        this.#mapcount[row] ?? 0,
+        this.#exclusive[row] ?? false,
+      );
+    }
+  }
+
+  checkAllTaken(): void {
+    for (const [pid, { next, rows }] of this.#byPid) {
+      if (next < rows.length) throw inputError(`${this.#path}: process ${pid} has runs outside of VMAs`);
+    }
+  }
+}
