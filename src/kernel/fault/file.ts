@@ -6,17 +6,16 @@ import type { Op } from '../op/prims.js';
 import { folioGet, folioPut } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
-import { PTE_DIRTY, PTE_WRITE } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddFileRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { isLargePage, mapFileRun, mapLargeFileFolio } from '../thp/file_fault.js';
 import { isShmem, type AddressSpace } from '../vm/address_space.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
-import { VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
+import { VM_SHARED } from '../vm/vm_flags.js';
 import { allocUserFolio } from './alloc.js';
 import { FAULT_WRITE, VM_FAULT_MAJOR, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault_flags.js';
-import { presentFlags, writtenFlags } from './pte_values.js';
+import { cachedPageFlags, writtenFlags } from './pte_values.js';
 
 /** Pages that one read fault may map at once: 64 KiB. @kernel fault_around_pages */
 const FAULT_AROUND_PAGES = 16;
@@ -176,16 +175,6 @@ export function mapCachedPage(
   pageTables.flags[entry] = cachedPageFlags(kernel, vma, head, isWrite);
   const isSwapbacked = (memory.flags[head] & PG_SWAPBACKED) !== 0;
   vma.mm.rss[isSwapbacked ? MM_SHMEMPAGES : MM_FILEPAGES] += 1;
-}
-
-/** Flags of an entry that maps a page-cache page. */
-export function cachedPageFlags(kernel: Kernel, vma: Vma, head: number, isWrite: boolean): number {
-  if (isWrite) return writtenFlags(vma);
-  const flags = presentFlags(vma);
-  if ((vma.flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return flags;
-  if (mappingOf(vma).kind === 'tmp') return flags;
-  const isDirty = (kernel.memory.flags[head] & PG_DIRTY) !== 0;
-  return flags | PTE_WRITE | (isDirty ? PTE_DIRTY : 0);
 }
 
 /** A shared mapping is about to write: the folio is dirty from now on. @kernel page_mkwrite */

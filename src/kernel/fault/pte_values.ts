@@ -1,3 +1,5 @@
+import type { Kernel } from '../kernel.js';
+import { PG_DIRTY } from '../phys/page_flags.js';
 import {
   PTE_DIRTY,
   PTE_PRESENT,
@@ -6,7 +8,7 @@ import {
   PTE_YOUNG,
 } from '../pgtable/pte.js';
 import type { Vma } from '../vm/vma.js';
-import { VM_ACCESS_FLAGS, VM_WRITE } from '../vm/vm_flags.js';
+import { VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
 
 /** Flags of a young read-only entry with the VMA's protection. @kernel vm_page_prot */
 export function presentFlags(vma: Vma): number {
@@ -23,4 +25,17 @@ export function maybeMkwrite(flags: number, vma: Vma): number {
 /** Flags of a new page that was just written. */
 export function writtenFlags(vma: Vma): number {
   return maybeMkwrite(presentFlags(vma) | PTE_DIRTY, vma);
+}
+
+/**
+ * Flags of a PTE that maps a page-cache page (spec 97 §6.3): a shared writable mapping of memory
+ * without dirty tracking is writable at once, and dirty if the folio is.
+ */
+export function cachedPageFlags(kernel: Kernel, vma: Vma, head: number, isWrite: boolean): number {
+  if (isWrite) return writtenFlags(vma);
+  const flags = presentFlags(vma);
+  if ((vma.flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return flags;
+  if (vma.file?.mapping.kind === 'tmp') return flags;
+  const isDirty = (kernel.memory.flags[head] & PG_DIRTY) !== 0;
+  return flags | PTE_WRITE | (isDirty ? PTE_DIRTY : 0);
 }

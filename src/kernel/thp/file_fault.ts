@@ -1,6 +1,5 @@
 import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD, PMD_ORDER } from '../../base/units.js';
-import { cachedPageFlags } from '../fault/file.js';
-import { presentFlags, writtenFlags } from '../fault/pte_values.js';
+import { cachedPageFlags, presentFlags, writtenFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
 import { folioGet, folioOrder } from '../phys/folio.js';
 import { PG_HEAD, PG_SWAPBACKED, PG_TAIL } from '../phys/page_flags.js';

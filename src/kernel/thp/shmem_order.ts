@@ -22,17 +22,37 @@ export function shmemFolioOrder(
 ): number {
   if (!kernel.profile.transparentHugepage) return 0;
   if (vma !== undefined && ((vma.flags & VM_NOHUGEPAGE) !== 0 || vma.mm.thpDisabled)) return 0;
-  const isAdvised = vma !== undefined && (vma.flags & VM_HUGEPAGE) !== 0;
   for (let order = PMD_ORDER; order >= MIN_SHMEM_ORDER; order -= 1) {
-    const own = kernel.knobs.shmemOrders[order];
-    const mode = own === 'inherit' ? kernel.knobs.shmemThp : own;
-    if (!modeAllows(mode, mapping, index, order, isAdvised)) continue;
+    if (!isOrderEnabled(kernel, mapping, index, vma, order)) continue;
     const pages = 2 ** order;
     const first = index - (index % pages);
     if (vma !== undefined && !fitsMapping(vma, first, pages)) continue;
     if (isFileBlockEmpty(mapping, first, pages)) return order;
   }
   return 0;
+}
+
+/** Whether the knobs allow the order somewhere in the VMA: at its start. */
+export function isShmemOrderAllowed(
+  kernel: Kernel,
+  mapping: AddressSpace,
+  vma: Vma,
+  order: number,
+): boolean {
+  return isOrderEnabled(kernel, mapping, vma.pgoff, vma, order);
+}
+
+function isOrderEnabled(
+  kernel: Kernel,
+  mapping: AddressSpace,
+  index: number,
+  vma: Vma | undefined,
+  order: number,
+): boolean {
+  const own = kernel.knobs.shmemOrders[order];
+  const mode = own === 'inherit' ? kernel.knobs.shmemThp : own;
+  const isAdvised = vma !== undefined && (vma.flags & VM_HUGEPAGE) !== 0;
+  return modeAllows(mode, mapping, index, order, isAdvised);
 }
 
 function modeAllows(
