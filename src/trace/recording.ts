@@ -30,6 +30,8 @@ export interface RecordingInfo {
   readonly cpus: number;
   /** Content of /sys/kernel/mm/transparent_hugepage/enabled; empty if unknown. */
   readonly thp: string;
+  /** Settings of the recorded machine as JSON (THP, KSM, swap, …); empty if unknown. */
+  readonly settings: Readonly<Record<string, unknown>>;
   readonly clock: string;
   /** Clock reading of the first event. */
   readonly startTimeNs: number;

@@ -38,6 +38,7 @@ const MANIFEST = v.object({
   pageSizeBytes: v.literal(4096),
   cpus: wholeNumber(65_536),
   thp: TEXT,
+  settings: v.record(v.string(), v.unknown()),
   clock: TEXT,
   startTimeNs: wholeNumber(),
   events: wholeNumber(2 ** 31),

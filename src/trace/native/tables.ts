@@ -98,18 +98,22 @@ export const EVENT_TABLES: readonly EventTable[] = [
   },
   {
     name: 'calls',
-    kinds: [EVENT.callEnter, EVENT.callExit],
+    kinds: [EVENT.callEnter],
     columns: [
       ...COMMON,
-      column('exit', 'bool', 'isSecond'),
       column('name', 'text', 'text'),
-      column('value', 'long', 'a'),
+      column('arg0', 'long', 'a'),
       column('arg1', 'long', 'b'),
       column('arg2', 'long', 'c'),
       column('arg3', 'long', 'd'),
       column('arg4', 'long', 'e'),
       column('arg5', 'long', 'f'),
     ],
+  },
+  {
+    name: 'returns',
+    kinds: [EVENT.callExit],
+    columns: [...COMMON, column('name', 'text', 'text'), column('value', 'long', 'a')],
   },
   {
     name: 'tasks',
