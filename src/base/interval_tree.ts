@@ -40,6 +40,11 @@ export class IntervalPool {
     this.rows.free(row);
   }
 
+  /** Rows handed out and not given back. */
+  get rowsInUse(): number {
+    return this.rows.count;
+  }
+
   static tree(): IntervalTree {
     return { root: NIL };
   }
@@ -218,12 +223,16 @@ export class IntervalPool {
     for (const child of [left[row], right[row]]) {
       if (child === NIL) continue;
       if (this.parent[child] !== row) return `row ${child} does not point to its parent ${row}`;
-      if (this.color[row] === RED && this.color[child] === RED) return `red row ${row} has a red child`;
+      if (this.color[row] === RED && this.color[child] === RED)
+        return `red row ${row} has a red child`;
       most = Math.max(most, subtreeLast[child]);
     }
-    if (left[row] !== NIL && start[left[row]] > start[row]) return `row ${row} starts before its left child`;
-    if (right[row] !== NIL && start[right[row]] < start[row]) return `row ${row} starts after its right child`;
-    if (subtreeLast[row] !== most) return `row ${row} says subtree last ${subtreeLast[row]}, not ${most}`;
+    if (left[row] !== NIL && start[left[row]] > start[row])
+      return `row ${row} starts before its left child`;
+    if (right[row] !== NIL && start[right[row]] < start[row])
+      return `row ${row} starts after its right child`;
+    if (subtreeLast[row] !== most)
+      return `row ${row} says subtree last ${subtreeLast[row]}, not ${most}`;
     const leftHeight = this.checkBelow(left[row]);
     if (typeof leftHeight === 'string') return leftHeight;
     const rightHeight = this.checkBelow(right[row]);
