@@ -1,0 +1,225 @@
+/** Performs scenarios with real processes on the running kernel and reads its structures. */
+import { readFileSync, statfsSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { RmapError } from '../base/errors.js';
+import type { Operation, OperationResult } from '../kernel/operation.js';
+import { REGION_START_PAGE } from '../trace/scenario.js';
+import type { MachineState, StateFile, StateResult } from '../trace/state.js';
+import { ActorScript } from './actor_script.js';
+import { LineProcess } from './line_process.js';
+import { fixedEnvironment, restingValues } from './live_settings.js';
+import type { Observation } from './live_observation.js';
+import { liveState } from './live_state.js';
+import { nativePrograms } from './native_programs.js';
+import { parseSmapsFields } from './smaps_fields.js';
+
+/** Journal and lock of live runs; empty after a reboot, as the settings are. */
+const RUN_DIRECTORY = '/run/rmap-live';
+/** Files of kind `tmp` are made here. */
+const WORK_DIRECTORY = '/var/tmp';
+const EXT4_MAGIC = 0xef53;
+/** Pages from the start of the region that belong to scenarios. */
+const REGION_PAGES = 2 ** 28;
+/** Swap files are written in the background; a state is what they leave. */
+const KPF_WRITEBACK = 1 << 8;
+const WRITEBACK_POLL_MS = 2;
+const MOST_WRITEBACK_MS = 2000;
+
+export interface LiveServerOptions {
+  /** Called once if another live run holds the lock; `open` then waits for it. */
+  readonly onWait?: () => void;
+}
+
+/** What `run` may be asked to show besides its result. */
+export interface LiveRunOptions {
+  /** Raw observation of each state, for samples. */
+  readonly onObservation?: (label: string, raw: RawObservation) => void;
+}
+
+/** Everything that one state was made of. */
+export interface RawObservation {
+  readonly observation: Observation;
+  /** /proc/PID/smaps by process. */
+  readonly smaps: ReadonlyMap<number, string>;
+  readonly fileNames: ReadonlyMap<string, string>;
+  readonly op: number;
+}
+
+/**
+ * A server of live scenarios: an actor that performs operations in processes of its own, and an
+ * observer. While it is open it holds the lock of live runs and the fixed environment's settings;
+ * `close`, the death of this process, and a signal to the actor give both back.
+ */
+export class LiveServer {
+  readonly #actor: LineProcess;
+  readonly #observer: LineProcess;
+  readonly #rest: (path: string) => string;
+
+  private constructor(actor: LineProcess, observer: LineProcess, rest: (path: string) => string) {
+    this.#actor = actor;
+    this.#observer = observer;
+    this.#rest = rest;
+  }
+
+  /** Throws an `environment` error where this machine cannot do it. */
+  static async open(options: LiveServerOptions = {}): Promise<LiveServer> {
+    if (process.platform !== 'linux' || process.arch !== 'x64') {
+      throw new RmapError('environment', 'live scenarios need Linux on x86-64');
+    }
+    if (process.getuid?.() !== 0) {
+      throw new RmapError('environment', 'live scenarios need root: they read kernel memory');
+    }
+    if (readFileSync('/proc/swaps', 'utf8').trim().split('\n').length > 1) {
+      throw new RmapError('environment', 'live scenarios need a host without active swap areas');
+    }
+    const programs = await nativePrograms();
+    const actor = new LineProcess('actor', programs.actor, [RUN_DIRECTORY, WORK_DIRECTORY]);
+    const observer = new LineProcess('observer', programs.observer, [
+      programs.bpfObject,
+      String(REGION_START_PAGE),
+      String(REGION_PAGES),
+    ]);
+    try {
+      await observer.next();
+      const first = await actor.next();
+      if (first['waiting'] !== undefined) {
+        options.onWait?.();
+        await actor.next();
+      }
+      const fixed = fixedEnvironment();
+      const server = new LiveServer(actor, observer, restingValues(fixed));
+      for (const { path, value } of fixed) await server.#set(path, value);
+      return server;
+    } catch (error) {
+      await Promise.all([actor.close(), observer.close()]);
+      throw error;
+    }
+  }
+
+  /** Ends all processes and gives back settings and lock. */
+  async close(): Promise<void> {
+    await Promise.all([this.#actor.close(), this.#observer.close()]);
+  }
+
+  async #set(path: string, value: string): Promise<void> {
+    const { err } = await this.#actor.ask(`set path=${path} value=${value}`);
+    if (err !== undefined) {
+      throw new RmapError(
+        'environment',
+        `${path} cannot be set to ${value}: ${JSON.stringify(err)}`,
+      );
+    }
+  }
+
+  /**
+   * Performs a script. The answer has one state per `dump`, then `final`. After an error the
+   * server may be unusable: close it.
+   */
+  async run(operations: readonly Operation[], options: LiveRunOptions = {}): Promise<StateFile> {
+    checkHost(operations);
+    const script = new ActorScript(operations);
+    await this.#actor.ask('begin');
+    const states: MachineState[] = [];
+    const results: StateResult[] = [];
+    let start = 0;
+    for (;;) {
+      let end = start;
+      while (end < operations.length && operations[end]?.op !== 'dump') end += 1;
+      await this.#runSegment(script, start, end, results);
+      const dump = operations[end];
+      const label = dump?.op === 'dump' ? dump.label : 'final';
+      states.push(await this.#state(label, end, script, options));
+      if (dump === undefined) break;
+      start = end + 1;
+    }
+    await this.#actor.ask('end');
+    for (const path of script.changedSettings) await this.#set(path, this.#rest(path));
+    return { results, states };
+  }
+
+  async #runSegment(
+    script: ActorScript,
+    start: number,
+    end: number,
+    results: StateResult[],
+  ): Promise<void> {
+    let lines = '';
+    for (let i = start; i < end; i += 1) {
+      const operation = script.operations[i];
+      if (operation !== undefined) lines += `${script.line(operation, this.#rest)}\n`;
+    }
+    this.#actor.send(lines);
+    for (let i = start; i < end; i += 1) {
+      const answer = await this.#actor.next();
+      const operation = script.operations[i];
+      if (operation === undefined) continue;
+      if (typeof answer['file'] === 'string' && operation.op === 'file') {
+        script.fileNames.set(answer['file'], String(operation.id));
+      }
+      results.push(resultOf(i, answer));
+    }
+  }
+
+  /** Looks at the processes, again while pages are being written. */
+  async #look(processes: ReadonlyArray<readonly [number, number]>): Promise<Observation> {
+    const names = processes.map(([process, pid]) => `${process}:${pid}`).join(' ');
+    for (let waitedMs = 0; ; waitedMs += WRITEBACK_POLL_MS) {
+      const answer = await this.#observer.ask(`look ${names}`);
+      const observation = answer as unknown as Observation;
+      if (waitedMs >= MOST_WRITEBACK_MS || !isWriting(observation)) return observation;
+      await setTimeout(WRITEBACK_POLL_MS);
+    }
+  }
+
+  async #state(
+    label: string,
+    op: number,
+    script: ActorScript,
+    options: LiveRunOptions,
+  ): Promise<MachineState> {
+    const { pids } = await this.#actor.ask('pids');
+    const processes = pids as ReadonlyArray<readonly [number, number]>;
+    const observation = await this.#look(processes);
+    const smaps = new Map(
+      processes.map(([process, pid]) => [process, readFileSync(`/proc/${pid}/smaps`, 'utf8')]),
+    );
+    const raw = { observation, smaps, fileNames: script.fileNames, op };
+    options.onObservation?.(label, raw);
+    return stateOf(label, raw);
+  }
+}
+
+/** Whether a page is on its way to a swap file. Kpageflags have more than 32 bits. */
+function isWriting(observation: Observation): boolean {
+  return observation.vmas.some(({ pages }) =>
+    pages.some((page) => page.length > 6 && ((page[7] ?? 0) & KPF_WRITEBACK) !== 0),
+  );
+}
+
+/** The state that a raw observation shows. */
+export function stateOf(label: string, raw: RawObservation): MachineState {
+  const smaps = new Map(
+    [...raw.smaps].map(([process, text]) => [
+      process,
+      parseSmapsFields(text, REGION_START_PAGE, REGION_START_PAGE + REGION_PAGES),
+    ]),
+  );
+  return liveState(raw.observation, { label, op: raw.op, smaps, fileNames: raw.fileNames });
+}
+
+/** Names the requirements that only some scenarios have. */
+function checkHost(operations: readonly Operation[]): void {
+  const needsDisk = operations.some(
+    (operation) =>
+      (operation.op === 'file' && operation.kind === 'tmp') ||
+      (operation.op === 'swapon' && operation.kind === 'file'),
+  );
+  if (needsDisk && statfsSync(WORK_DIRECTORY).type !== EXT4_MAGIC) {
+    throw new RmapError('environment', `files of kind tmp need ext4 at ${WORK_DIRECTORY}`);
+  }
+}
+
+function resultOf(i: number, answer: Record<string, unknown>): StateResult {
+  const { file: _file, ...result } = answer;
+  return { i, ...(result as unknown as OperationResult) };
+}
