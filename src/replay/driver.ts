@@ -1,0 +1,349 @@
+import { RmapError } from '../base/errors.js';
+import { PAGE_SIZE_BYTES, TASK_SIZE_PAGES } from '../base/units.js';
+import { Machine } from '../kernel/machine.js';
+import type { OperationResult } from '../kernel/operation.js';
+import { MM_ANONPAGES, findVma } from '../kernel/vm/mm.js';
+import { CLONE_FLAG, FAULT_ERROR, snapshotMark } from '../trace/event.js';
+import type { Recording } from '../trace/recording.js';
+import type { Snapshot } from '../trace/snapshot.js';
+import { attachSnapshot } from './attach.js';
+import { operationOfCall, pageOf } from './calls.js';
+import { compareSnapshot, type SnapshotComparison } from './compare.js';
+import { noFindings } from './findings.js';
+import { installImage, stackTop } from './image.js';
+import type { ReplayMoment, ReplayObserver } from './observer.js';
+import { ReplayFiles } from './replay_files.js';
+import { STEP, type StepQueue } from './steps.js';
+import { TaskTable, type ReplayProcess } from './tasks.js';
+
+/** Lowest page where a stack may be in an unknown image. */
+const STACK_AREA_PAGE = 0x7ff000000000 / PAGE_SIZE_BYTES;
+
+/** Applies steps to a machine. */
+export class ReplayDriver {
+  readonly machine: Machine;
+  readonly tasks = new TaskTable();
+  readonly findings = noFindings();
+  readonly comparisons: SnapshotComparison[] = [];
+  private readonly recording: Recording;
+  private readonly files: ReplayFiles;
+  private readonly observers: readonly ReplayObserver[];
+  private readonly moment: ReplayMoment;
+  /** All snapshots, in the order of the recording. */
+  private readonly snapshots: ReadonlyMap<string, Snapshot>;
+  private readonly passed = new Set<string>();
+  /** One object for all faults: they are most of a recording. */
+  private readonly fault = { op: 'fault' as const, p: 0, at: 0, write: 0 };
+  private copied = false;
+  private reused = false;
+  private lastFaultTid = -1;
+  /** Pages that were allocated without a fault, by pfn: the thread's process. */
+  private readonly unplaced = new Map<number, number>();
+  private pendingAlloc: { tid: number; pfn: number } | undefined = undefined;
+  private readonly pidOfMmId = new Map<number, number>();
+
+  constructor(
+    recording: Recording,
+    machine: Machine,
+    snapshots: ReadonlyMap<string, Snapshot>,
+    observers: readonly ReplayObserver[],
+  ) {
+    this.recording = recording;
+    this.machine = machine;
+    this.snapshots = snapshots;
+    this.observers = observers;
+    this.files = new ReplayFiles(machine);
+    this.moment = {
+      machine,
+      tasks: this.tasks,
+      timeNs: 0,
+      tid: 0,
+      process: undefined,
+      instructionPointer: 0,
+      isKernelFault: false,
+      call: '',
+    };
+    machine.kernel.tracer = this.tracer();
+    for (const observer of observers) observer.begin?.(this.moment);
+  }
+
+  /** Kernel events go to the driver's own oracle and to every observer. */
+  private tracer(): NonNullable<Machine['kernel']['tracer']> {
+    const taps = this.observers.map((observer) => observer.tracer).filter((tap) => tap !== undefined);
+    const zapTaps = taps.filter((tap) => tap.pageZapped !== undefined);
+    return {
+      pageCopied: (mm, vpn, oldPfn, newPfn, mapcount) => {
+        this.copied = true;
+        for (const tap of taps) tap.pageCopied?.(mm, vpn, oldPfn, newPfn, mapcount);
+      },
+      pageReused: (mm, vpn, pfn) => {
+        this.reused = true;
+        for (const tap of taps) tap.pageReused?.(mm, vpn, pfn);
+      },
+      forked: (parent, child, entries) => {
+        for (const tap of taps) tap.forked?.(parent, child, entries);
+      },
+      ...(zapTaps.length === 0
+        ? {}
+        : {
+            pageZapped: (mm, vpn, pfn, mapcount) => {
+              for (const tap of zapTaps) tap.pageZapped?.(mm, vpn, pfn, mapcount);
+            },
+          }),
+    };
+  }
+
+  /** Applies the step in a slot of the queue. Returns the name of a snapshot that was reached. */
+  apply(queue: StepQueue, slot: number): string | undefined {
+    const tid = queue.tid[slot] ?? 0;
+    const { moment } = this;
+    moment.timeNs = queue.timeNs[slot] ?? 0;
+    moment.tid = tid;
+    const kind = queue.kind[slot] ?? 0;
+    if (kind === STEP.fault) {
+      this.applyFault(queue, slot, tid);
+      return undefined;
+    }
+    moment.process = this.tasks.find(tid);
+    moment.instructionPointer = 0;
+    for (const observer of this.observers) observer.step?.(moment);
+    if (kind === STEP.rss) {
+      this.checkCounter(queue, slot, tid);
+      return undefined;
+    }
+    this.lastFaultTid = -1;
+    return this.applyRare(queue, slot, tid, kind);
+  }
+
+  private applyRare(
+    queue: StepQueue,
+    slot: number,
+    tid: number,
+    kind: number,
+  ): string | undefined {
+    const text = this.recording.strings.text(queue.text[slot] ?? -1);
+    const eventIndex = queue.eventIndex[slot] ?? 0;
+    const a = queue.a[slot] ?? 0;
+    const b = queue.b[slot] ?? 0;
+    switch (kind) {
+      case STEP.call: {
+        const call = queue.calls[slot];
+        if (call === undefined) return undefined;
+        const process = this.process(tid, eventIndex);
+        this.moment.call = call.name;
+        this.files.note(process, call);
+        const operation = operationOfCall(process, call, this.files);
+        if (operation !== undefined) this.machine.apply(operation);
+        this.moment.call = '';
+        return undefined;
+      }
+      case STEP.newTask:
+        this.newTask(this.process(tid, eventIndex), a, b, text);
+        return undefined;
+      case STEP.prepareExec:
+        this.exec(this.process(tid, eventIndex), text, a);
+        return undefined;
+      case STEP.exec: {
+        const process = this.tasks.find(tid);
+        if (process !== undefined) this.tasks.execThread(process, tid);
+        return undefined;
+      }
+      case STEP.exit:
+        this.exit(a, b === 1);
+        return undefined;
+      case STEP.rename: {
+        const process = this.tasks.find(a);
+        if (process !== undefined && process.pid === a) process.comm = text;
+        return undefined;
+      }
+      case STEP.alloc:
+        this.pendingAlloc = { tid, pfn: a };
+        return undefined;
+      case STEP.mark: {
+        const mark = snapshotMark(text);
+        return mark === undefined || mark.ends ? undefined : mark.name;
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** The snapshot that a step marks the begin of, without applying anything. */
+  markName(queue: StepQueue, slot: number): string | undefined {
+    if (queue.kind[slot] !== STEP.mark) return undefined;
+    this.moment.timeNs = queue.timeNs[slot] ?? 0;
+    const mark = snapshotMark(this.recording.strings.text(queue.text[slot] ?? -1));
+    return mark === undefined || mark.ends ? undefined : mark.name;
+  }
+
+  /** Compares with a snapshot, or starts from it if nothing is known yet. */
+  reachSnapshot(name: string): void {
+    const snapshot = this.snapshots.get(name);
+    if (snapshot === undefined) return;
+    this.passed.add(name);
+    if (this.tasks.isEmpty) {
+      attachSnapshot(this.machine, this.tasks, this.files, snapshot, this.moment.timeNs);
+    }
+    const placeable: Array<readonly [number, number]> = [];
+    const comparison = compareSnapshot(this.machine, snapshot, (pid, vpn, pfn) => {
+      if (this.unplaced.has(pfn)) placeable.push([pid, vpn]);
+    });
+    this.comparisons.push(comparison);
+    for (const observer of this.observers) observer.snapshot?.(this.moment, comparison);
+    // Pages of unknown address are found again by their pfn, so later snapshots start right.
+    for (const [pid, vpn] of placeable) this.placePage(pid, vpn);
+    this.unplaced.clear();
+  }
+
+  end(): void {
+    for (const observer of this.observers) observer.end?.(this.moment);
+  }
+
+  private placePage(p: number, at: number): void {
+    this.machine.apply({ op: 'mem_write', p, at, n: 1, v: 0 });
+  }
+
+  /** The process of a thread. The first thread of a recording is its root. */
+  private process(tid: number, eventIndex: number): ReplayProcess {
+    const known = this.tasks.find(tid);
+    if (known !== undefined) return known;
+    if (!this.tasks.isEmpty) {
+      const position = this.recording.positionOf(eventIndex);
+      throw new RmapError('input', `${position}: task ${tid} was never created`);
+    }
+    this.machine.apply({ op: 'fork', p: 0, c: tid });
+    const root = this.tasks.add(tid, undefined, '', this.moment.timeNs);
+    this.moment.process = root;
+    return root;
+  }
+
+  private applyFault(queue: StepQueue, slot: number, tid: number): void {
+    const vpn = pageOf(queue.a[slot] ?? 0);
+    if (vpn >= TASK_SIZE_PAGES || vpn < 0) return;
+    const { moment, fault } = this;
+    const process = this.process(tid, queue.eventIndex[slot] ?? 0);
+    const error = queue.b[slot] ?? 0;
+    moment.process = process;
+    moment.instructionPointer = queue.c[slot] ?? 0;
+    moment.isKernelFault = (error & FAULT_ERROR.user) === 0;
+    for (const observer of this.observers) observer.step?.(moment);
+    const isWrite = (error & FAULT_ERROR.write) !== 0;
+    fault.p = process.pid;
+    fault.at = vpn;
+    fault.write = isWrite ? 1 : 0;
+    this.copied = false;
+    this.reused = false;
+    let result = this.machine.apply(fault);
+    if (result.ret !== 0 && isWrite) result = this.faultInUnknownArea(process, vpn, result);
+    if (result.ret !== 0) this.findings.faultsRefused += 1;
+    this.lastFaultTid = tid;
+    this.pendingAlloc = undefined;
+    if (isWrite && (error & FAULT_ERROR.present) !== 0) this.checkCopy(queue.d[slot] !== -1);
+  }
+
+  /** Nothing is known to be mapped here, yet the program writes: a private page. */
+  private faultInUnknownArea(
+    process: ReplayProcess,
+    vpn: number,
+    refused: OperationResult,
+  ): OperationResult {
+    const mm = this.machine.kernel.processes.get(process.pid)?.mm;
+    if (mm === undefined || findVma(mm, vpn) !== undefined) return refused;
+    const flags = vpn >= STACK_AREA_PAGE ? 'private|anon|fixed|growsdown' : 'private|anon|fixed';
+    this.machine.apply({ op: 'mmap', p: process.pid, at: vpn, n: 1, prot: 'rw', flags });
+    this.findings.pagesInUnknownAreas += 1;
+    return this.machine.apply(this.fault);
+  }
+
+  private checkCopy(wasAllocated: boolean): void {
+    const { findings } = this;
+    if (this.copied) {
+      if (wasAllocated) findings.copiesAgree += 1;
+      else findings.copiesTooMany += 1;
+    } else if (this.reused) {
+      if (wasAllocated) findings.copiesMissed += 1;
+      else findings.reusesAgree += 1;
+    }
+  }
+
+  /** The counter of anonymous pages right after a fault must be the machine's. */
+  private checkCounter(queue: StepQueue, slot: number, tid: number): void {
+    const isOwn = queue.b[slot] === 1;
+    const mmId = queue.a[slot] ?? 0;
+    if (queue.c[slot] !== 1) return;
+    if (this.pendingAlloc !== undefined && this.pendingAlloc.tid === tid) {
+      this.noteUnplaced(this.pendingAlloc.pfn, isOwn ? tid : (this.pidOfMmId.get(mmId) ?? -1));
+      return;
+    }
+    if (!isOwn) return;
+    const process = this.tasks.find(tid);
+    if (process === undefined) return;
+    this.pidOfMmId.set(mmId, process.pid);
+    if (this.lastFaultTid !== tid) return;
+    this.lastFaultTid = -1;
+    const mm = this.machine.kernel.processes.get(process.pid)?.mm;
+    if (mm === undefined) return;
+    this.findings.countersChecked += 1;
+    if (mm.rss[MM_ANONPAGES] === queue.d[slot]) this.findings.countersAgree += 1;
+  }
+
+  private noteUnplaced(pfn: number, owner: number): void {
+    this.unplaced.set(pfn, owner);
+    this.findings.pagesUnplaced += 1;
+    this.pendingAlloc = undefined;
+  }
+
+  private newTask(parent: ReplayProcess, tid: number, cloneFlags: number, comm: string): void {
+    if ((cloneFlags & CLONE_FLAG.thread) !== 0) {
+      this.tasks.addThread(parent, tid);
+      return;
+    }
+    const op = (cloneFlags & CLONE_FLAG.vm) === 0 ? 'fork' : 'clone_vm';
+    this.machine.apply({ op, p: parent.pid, c: tid });
+    const child = this.tasks.add(tid, parent, comm, this.moment.timeNs);
+    for (const observer of this.observers) observer.forked?.(this.moment, child);
+  }
+
+  private exec(process: ReplayProcess, executable: string, argumentPages: number): void {
+    this.machine.apply({ op: 'exec', p: process.pid });
+    process.executable = executable;
+    process.execNs = this.moment.timeNs;
+    process.hasHeap = false;
+    process.segments.clear();
+    const coming = this.comingSnapshot(process.pid);
+    if (coming !== undefined) installImage(this.machine, this.files, process, coming);
+    const top = coming === undefined ? undefined : stackTop(coming, process.pid);
+    if (top !== undefined && argumentPages > 0) {
+      const at = top - argumentPages;
+      this.machine.apply({ op: 'mem_write', p: process.pid, at, n: argumentPages, v: 0 });
+    }
+    for (const observer of this.observers) observer.execed?.(this.moment);
+  }
+
+  /** The next snapshot in which the process appears: it knows where the image lies. */
+  private comingSnapshot(pid: number): Snapshot | undefined {
+    for (const [name, snapshot] of this.snapshots) {
+      if (this.passed.has(name)) continue;
+      if (snapshot.procs.some((process) => process.pid === pid)) return snapshot;
+    }
+    return undefined;
+  }
+
+  private exit(tid: number, isLast: boolean): void {
+    const process = this.tasks.find(tid);
+    if (process === undefined) return;
+    if (isLast || process.threads.size === 1) {
+      for (const observer of this.observers) observer.exiting?.(this.moment, process);
+    }
+    const ended = this.tasks.exitThread(tid, this.moment.timeNs, isLast);
+    if (ended !== undefined) this.machine.apply({ op: 'exit', p: ended.pid });
+  }
+}
+
+/** A machine that has room for what recordings of one host hold. */
+export function replayMachine(recording: Recording, memoryPages: number): Machine {
+  const machine = new Machine({ profile: { memoryPages } });
+  const thp = /\[(\w+)\]/.exec(recording.info.thp)?.[1];
+  if (thp !== undefined) machine.apply({ op: 'config', key: 'thp', value: thp });
+  return machine;
+}

@@ -1,0 +1,37 @@
+/**
+ * Where the oracle events (allocations, counters) and the machine disagree, counted. The machine is
+ * never corrected by them.
+ */
+export interface Findings {
+  /** Faults with a present page: predicted and allocated a copy. */
+  copiesAgree: number;
+  /** Predicted reuse, and nothing was allocated. */
+  reusesAgree: number;
+  /** Predicted a copy, but nothing was allocated. */
+  copiesTooMany: number;
+  /** Predicted reuse, but a page was allocated: somebody held a reference for a moment. */
+  copiesMissed: number;
+  /** Counter events right after a fault, and how many of them the machine's counter equals. */
+  countersChecked: number;
+  countersAgree: number;
+  /** Faults that the machine answers with a signal although the program went on. */
+  faultsRefused: number;
+  /** Anonymous pages that were added without a fault: their address is not known. */
+  pagesUnplaced: number;
+  /** Faults at addresses that no known mapping covers, which became private pages. */
+  pagesInUnknownAreas: number;
+}
+
+export function noFindings(): Findings {
+  return {
+    copiesAgree: 0,
+    reusesAgree: 0,
+    copiesTooMany: 0,
+    copiesMissed: 0,
+    countersChecked: 0,
+    countersAgree: 0,
+    faultsRefused: 0,
+    pagesUnplaced: 0,
+    pagesInUnknownAreas: 0,
+  };
+}

@@ -1,0 +1,70 @@
+import type { Machine } from '../kernel/machine.js';
+import type { Prot } from '../kernel/operation.js';
+import type { Snapshot, SnapshotVma } from '../trace/snapshot.js';
+import type { ReplayFiles } from './replay_files.js';
+import { isImageVma, type ReplayProcess } from './tasks.js';
+
+/** First page behind the stack of a process, as a snapshot shows it. */
+export function stackTop(snapshot: Snapshot, pid: number): number | undefined {
+  return snapshot.vmas.find((vma) => vma.pid === pid && vma.name === '[stack]')?.endPage;
+}
+
+/** Protection of a VMA when it was mapped: an accounted one was writable once. */
+export function originalProt(vma: SnapshotVma): Prot {
+  const isExecutable = vma.perms[2] === 'x';
+  const wasWritable = vma.perms[1] === 'w' || vma.flags.split(' ').includes('ac');
+  if (wasWritable) return isExecutable ? 'rwx' : 'rw';
+  if (vma.perms[0] !== 'r') return 'n';
+  return isExecutable ? 'rx' : 'r';
+}
+
+/**
+ * Maps what execve maps by itself and no call shows: segments of the executable and its
+ * interpreter with their zeroed ends, and the stack. Addresses come from a later snapshot; calls
+ * recorded since then map over them.
+ */
+export function installImage(
+  machine: Machine,
+  files: ReplayFiles,
+  process: ReplayProcess,
+  snapshot: Snapshot,
+): void {
+  let previous: SnapshotVma | undefined;
+  for (const vma of snapshot.vmas) {
+    if (vma.pid !== process.pid) continue;
+    const isImage = isImageVma(vma, process.executable);
+    const isZeroedEnd =
+      vma.name === '' &&
+      previous !== undefined &&
+      previous.endPage === vma.startPage &&
+      isImageVma(previous, process.executable) &&
+      previous.perms[1] === 'w';
+    previous = vma;
+    if (isImage || isZeroedEnd) mapImageVma(machine, files, process.pid, vma);
+  }
+}
+
+/** Maps one VMA of a snapshot with nothing in it. */
+export function mapImageVma(
+  machine: Machine,
+  files: ReplayFiles,
+  p: number,
+  vma: SnapshotVma,
+): void {
+  const n = vma.endPage - vma.startPage;
+  const common = { op: 'mmap' as const, p, at: vma.startPage, n, prot: originalProt(vma) };
+  const isStack = vma.name === '[stack]';
+  const isAnonymous = isStack || vma.name === '' || vma.name === '[heap]' || vma.inode === 0;
+  if (isAnonymous) {
+    const flags = isStack ? 'private|anon|fixed|growsdown' : 'private|anon|fixed';
+    machine.apply({ ...common, flags });
+    return;
+  }
+  const sharing = vma.perms[3] === 's' ? 'shared' : 'private';
+  machine.apply({
+    ...common,
+    flags: `${sharing}|fixed`,
+    file: files.named(vma.name),
+    off: Math.floor(vma.offsetBytes / 4096),
+  });
+}

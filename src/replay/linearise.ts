@@ -1,0 +1,312 @@
+import { EVENT, snapshotMark, type EventBatch } from '../trace/event.js';
+import type { StringTable } from '../trace/tables.js';
+import { CallRoles } from './call_roles.js';
+import { STEP, StepQueue, type CallRecord } from './steps.js';
+
+const WAITING = 0;
+const READY = 1;
+const CANCELLED = 2;
+const NO_PLACE = -1;
+
+/** A waiting step holds back at most this many later ones. */
+const MOST_WAITING = 65_536;
+
+/** What is pending in one thread. */
+interface ThreadState {
+  /** Sequence number of a fault whose outcome is not known yet. */
+  fault: number;
+  call: CallRecord | undefined;
+  /** Sequence number of the place where its fork copied the mm. */
+  fork: number;
+}
+
+/**
+ * Puts events into the order in which they took effect (recorder.md §3, §7): a VMA call where it
+ * took the mmap lock, a fault where its page was allocated, a fork where it let go of the parent's
+ * lock, a discard at its first counter change. A step waits until its outcome is known; later ones
+ * wait behind it.
+ */
+export class Lineariser {
+  readonly queue = new StepQueue();
+  private readonly roles: CallRoles;
+  private readonly strings: StringTable;
+  private readonly threads = new Map<number, ThreadState>();
+  private lastTid = -1;
+  private lastThread: ThreadState = newThread();
+
+  constructor(strings: StringTable) {
+    this.strings = strings;
+    this.roles = new CallRoles(strings);
+  }
+
+  /** Takes one event in. */
+  push(batch: EventBatch, row: number): void {
+    const tid = batch.tid[row] ?? 0;
+    const thread = this.thread(tid);
+    const kind = batch.kind[row];
+    switch (kind) {
+      case EVENT.faultUser:
+      case EVENT.faultKernel: {
+        this.settleFault(thread);
+        const slot = this.append(STEP.fault, WAITING, batch, row, tid);
+        this.queue.d[slot] = NO_PLACE;
+        thread.fault = this.queue.tail - 1;
+        return;
+      }
+      case EVENT.pageAlloc:
+        this.pushAlloc(thread, batch, row, tid);
+        return;
+      case EVENT.rss:
+        this.pushRss(thread, batch, row, tid);
+        return;
+      case EVENT.lock:
+        this.settleFault(thread);
+        if (thread.call !== undefined && thread.call.place === NO_PLACE) {
+          if (thread.call.role === 'vma') this.placeCall(thread.call, batch, row, tid);
+        }
+        return;
+      case EVENT.unlock:
+        if (thread.call !== undefined && thread.call.role === 'fork') {
+          if (thread.fork !== NO_PLACE) this.setState(thread.fork, CANCELLED);
+          this.append(STEP.newTask, WAITING, batch, row, tid);
+          thread.fork = this.queue.tail - 1;
+        }
+        return;
+      case EVENT.callEnter:
+        this.settleFault(thread);
+        this.enterCall(thread, batch, row);
+        return;
+      case EVENT.callExit:
+        this.settleFault(thread);
+        this.exitCall(thread, batch, row, tid);
+        return;
+      default:
+        this.settleFault(thread);
+        this.pushRare(thread, batch, row, tid);
+    }
+  }
+
+  /** No more events: everything that waits happens where it stands. */
+  finish(): void {
+    for (const thread of this.threads.values()) this.settleFault(thread);
+    const { queue } = this;
+    for (let at = queue.head; at < queue.tail; at += 1) {
+      const slot = queue.slot(at);
+      if (queue.state[slot] === WAITING) queue.state[slot] = CANCELLED;
+    }
+  }
+
+  /** Slot of the next step that is ready, or −1. The caller takes it with `pop`. */
+  peek(): number {
+    const { queue } = this;
+    while (queue.head < queue.tail) {
+      const slot = queue.slot(queue.head);
+      const state = queue.state[slot];
+      if (state === READY) return slot;
+      if (state === WAITING) {
+        if (queue.length < MOST_WAITING) return -1;
+        // A thread that sleeps: its fault needed no page.
+        queue.state[slot] = queue.kind[slot] === STEP.fault ? READY : CANCELLED;
+        continue;
+      }
+      queue.head += 1;
+    }
+    return -1;
+  }
+
+  pop(): void {
+    this.queue.head += 1;
+  }
+
+  private thread(tid: number): ThreadState {
+    if (tid === this.lastTid) return this.lastThread;
+    let thread = this.threads.get(tid);
+    if (thread === undefined) {
+      thread = newThread();
+      this.threads.set(tid, thread);
+    }
+    this.lastTid = tid;
+    this.lastThread = thread;
+    return thread;
+  }
+
+  private append(kind: number, state: number, batch: EventBatch, row: number, tid: number): number {
+    const { queue } = this;
+    const time = batch.timeNs[row] ?? 0;
+    const slot = queue.push(kind, state, tid, time, batch.firstIndex + row);
+    queue.a[slot] = batch.a[row] ?? 0;
+    queue.b[slot] = batch.b[row] ?? 0;
+    queue.c[slot] = batch.c[row] ?? 0;
+    return slot;
+  }
+
+  private setState(sequence: number, state: number): void {
+    if (sequence >= this.queue.head) this.queue.state[this.queue.slot(sequence)] = state;
+  }
+
+  /** The thread went on without an allocation: its fault took effect where it was raised. */
+  private settleFault(thread: ThreadState): void {
+    if (thread.fault === NO_PLACE) return;
+    if (thread.fault >= this.queue.head) {
+      const slot = this.queue.slot(thread.fault);
+      if (this.queue.state[slot] === WAITING) this.queue.state[slot] = READY;
+    }
+    thread.fault = NO_PLACE;
+  }
+
+  private pushAlloc(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
+    const { queue } = this;
+    if (thread.fault === NO_PLACE || thread.fault < queue.head) {
+      thread.fault = NO_PLACE;
+      this.append(STEP.alloc, READY, batch, row, tid);
+      return;
+    }
+    const old = queue.slot(thread.fault);
+    const pfn = batch.a[row] ?? 0;
+    if (thread.fault === queue.tail - 1) {
+      queue.state[old] = READY;
+      queue.d[old] = pfn;
+    } else {
+      queue.state[old] = CANCELLED;
+      const { a, b, c } = queue;
+      const address = a[old] ?? 0;
+      const error = b[old] ?? 0;
+      const pointer = c[old] ?? 0;
+      const slot = queue.push(STEP.fault, READY, tid, batch.timeNs[row] ?? 0, batch.firstIndex + row);
+      queue.a[slot] = address;
+      queue.b[slot] = error;
+      queue.c[slot] = pointer;
+      queue.d[slot] = pfn;
+    }
+    thread.fault = NO_PLACE;
+  }
+
+  private pushRss(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
+    this.settleFault(thread);
+    const { call } = thread;
+    const isOwn = batch.b[row] === 1;
+    const isAnon = batch.c[row] === 1;
+    if (call !== undefined) {
+      const role = call.role;
+      if (role === 'madvise' && call.place === NO_PLACE) this.placeCall(call, batch, row, tid);
+      if (role === 'exec' && !isOwn && isAnon) call.argumentPages = batch.d[row] ?? 0;
+    }
+    const slot = this.append(STEP.rss, READY, batch, row, tid);
+    this.queue.d[slot] = batch.d[row] ?? 0;
+  }
+
+  private enterCall(thread: ThreadState, batch: EventBatch, row: number): void {
+    const name = batch.text[row] ?? -1;
+    thread.fork = NO_PLACE;
+    const role = this.roles.roleOf(name);
+    if (role === 'none') {
+      thread.call = undefined;
+      return;
+    }
+    const args = [batch.a, batch.b, batch.c, batch.d, batch.e, batch.f].map((c) => c[row] ?? 0);
+    thread.call = {
+      name: this.strings.text(name),
+      role,
+      args,
+      returned: 0,
+      place: NO_PLACE,
+      argumentPages: 0,
+    };
+  }
+
+  private exitCall(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
+    const { call } = thread;
+    if (call === undefined || this.strings.text(batch.text[row] ?? -1) !== call.name) return;
+    call.returned = batch.a[row] ?? 0;
+    const role = call.role;
+    if (role === 'fork' || role === 'exec') {
+      if (thread.fork !== NO_PLACE) this.setState(thread.fork, CANCELLED);
+    } else if (call.place === NO_PLACE) {
+      this.placeCall(call, batch, row, tid);
+      this.setState(call.place, READY);
+    } else {
+      this.setState(call.place, READY);
+    }
+    thread.call = undefined;
+    thread.fork = NO_PLACE;
+  }
+
+  private placeCall(call: CallRecord, batch: EventBatch, row: number, tid: number): void {
+    const slot = this.append(STEP.call, WAITING, batch, row, tid);
+    this.queue.calls[slot] = call;
+    call.place = this.queue.tail - 1;
+  }
+
+  private pushRare(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
+    const { queue } = this;
+    const kind = batch.kind[row];
+    const text = batch.text[row] ?? -1;
+    if (kind === EVENT.newTask) {
+      this.pushNewTask(thread, batch, row, tid, text);
+    } else if (kind === EVENT.prepareExec) {
+      const slot = this.append(STEP.prepareExec, READY, batch, row, tid);
+      queue.text[slot] = text;
+      queue.a[slot] = thread.call?.argumentPages ?? 0;
+    } else if (kind === EVENT.exec) {
+      queue.text[this.append(STEP.exec, READY, batch, row, tid)] = text;
+    } else if (kind === EVENT.exit) {
+      this.dropThread(batch.a[row] ?? 0);
+      queue.text[this.append(STEP.exit, READY, batch, row, tid)] = text;
+    } else if (kind === EVENT.rename) {
+      queue.text[this.append(STEP.rename, READY, batch, row, tid)] = text;
+    } else if (kind === EVENT.pageFree) {
+      this.append(STEP.free, READY, batch, row, tid);
+    } else if (kind === EVENT.mark) {
+      // The tasks are frozen: whatever is pending has happened.
+      if (snapshotMark(this.strings.text(text)) !== undefined) {
+        for (const other of this.threads.values()) this.settleFault(other);
+      }
+      queue.text[this.append(STEP.mark, READY, batch, row, tid)] = text;
+    } else if (kind === EVENT.lost) {
+      this.append(STEP.lost, READY, batch, row, tid);
+    } else if (kind === EVENT.other || kind === EVENT.mapped) {
+      const step = kind === EVENT.other ? STEP.other : STEP.mapped;
+      const slot = this.append(step, READY, batch, row, tid);
+      queue.text[slot] = text;
+      queue.d[slot] = batch.d[row] ?? 0;
+      queue.e[slot] = batch.e[row] ?? 0;
+      queue.f[slot] = batch.f[row] ?? 0;
+    }
+  }
+
+  private pushNewTask(
+    thread: ThreadState,
+    batch: EventBatch,
+    row: number,
+    tid: number,
+    text: number,
+  ): void {
+    const { queue } = this;
+    if (thread.fork !== NO_PLACE && thread.fork >= queue.head) {
+      const slot = queue.slot(thread.fork);
+      queue.a[slot] = batch.a[row] ?? 0;
+      queue.b[slot] = batch.b[row] ?? 0;
+      queue.text[slot] = text;
+      queue.state[slot] = READY;
+    } else {
+      queue.text[this.append(STEP.newTask, READY, batch, row, tid)] = text;
+    }
+    thread.fork = NO_PLACE;
+  }
+
+  /** A thread that exits inside a call never returns from it. */
+  private dropThread(tid: number): void {
+    const thread = this.threads.get(tid);
+    if (thread === undefined) return;
+    if (thread.call !== undefined && thread.call.place !== NO_PLACE) {
+      this.setState(thread.call.place, CANCELLED);
+    }
+    if (thread.fork !== NO_PLACE) this.setState(thread.fork, CANCELLED);
+    this.threads.delete(tid);
+    if (this.lastTid === tid) this.lastTid = -1;
+  }
+}
+
+function newThread(): ThreadState {
+  return { fault: NO_PLACE, call: undefined, fork: NO_PLACE };
+}

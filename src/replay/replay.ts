@@ -1,0 +1,121 @@
+import { openRecording } from '../trace/open.js';
+import type { Recording } from '../trace/recording.js';
+import type { Snapshot } from '../trace/snapshot.js';
+import type { SnapshotComparison } from './compare.js';
+import { ReplayDriver, replayMachine } from './driver.js';
+import type { Findings } from './findings.js';
+import { Lineariser } from './linearise.js';
+import type { ReplayObserver } from './observer.js';
+
+export interface ReplayOptions {
+  /** Stop after this snapshot. */
+  readonly until?: string;
+  /** Start from this snapshot instead of the first event. */
+  readonly from?: string;
+  readonly observers?: readonly ReplayObserver[];
+  /** Called now and then with the number of events read. */
+  readonly onProgress?: (events: number) => void;
+  /** Physical memory of the machine in pages; default 16 GiB. */
+  readonly memoryPages?: number;
+}
+
+/** What a replay found. */
+export interface ReplayResult {
+  readonly recording: Recording;
+  readonly driver: ReplayDriver;
+  readonly events: number;
+  readonly elapsedMs: number;
+  /** Events that the recorder lost: their number, −1 if nobody counted. */
+  readonly lostEvents: number;
+  readonly snapshots: readonly SnapshotComparison[];
+  readonly findings: Findings;
+}
+
+const DEFAULT_MEMORY_PAGES = 4_194_304;
+
+/** Opens a recording and replays it. */
+export async function replayPath(path: string, options: ReplayOptions = {}): Promise<ReplayResult> {
+  return replay(await openRecording(path), options);
+}
+
+/**
+ * Drives a machine through a recording: its system calls, faults, forks and exits, in the order in
+ * which they took effect, and compares at every snapshot.
+ */
+export async function replay(
+  recording: Recording,
+  options: ReplayOptions = {},
+): Promise<ReplayResult> {
+  const started = performance.now();
+  const snapshots = new Map<string, Snapshot>();
+  for (const info of recording.info.snapshots) {
+    snapshots.set(info.name, await recording.snapshot(info.name));
+  }
+  const machine = replayMachine(recording, options.memoryPages ?? DEFAULT_MEMORY_PAGES);
+  const lineariser = new Lineariser(recording.strings);
+  const driver = new ReplayDriver(recording, machine, snapshots, options.observers ?? []);
+  const run = new Run(lineariser, driver, options);
+  let events = 0;
+  for await (const batch of recording.events()) {
+    for (let row = 0; row < batch.length; row += 1) {
+      lineariser.push(batch, row);
+      if (!run.drain()) break;
+    }
+    events = batch.firstIndex + batch.length;
+    options.onProgress?.(events);
+    if (run.isDone) break;
+  }
+  if (!run.isDone) {
+    lineariser.finish();
+    run.drain();
+  }
+  driver.end();
+  return {
+    recording,
+    driver,
+    events,
+    elapsedMs: performance.now() - started,
+    lostEvents: recording.info.lostEvents,
+    snapshots: driver.comparisons,
+    findings: driver.findings,
+  };
+}
+
+/** Applies what is ready, up to the last snapshot that is wanted. */
+class Run {
+  isDone = false;
+  private readonly lineariser: Lineariser;
+  private readonly driver: ReplayDriver;
+  private readonly until: string | undefined;
+  private skipUntil: string | undefined;
+
+  constructor(lineariser: Lineariser, driver: ReplayDriver, options: ReplayOptions) {
+    this.lineariser = lineariser;
+    this.driver = driver;
+    this.until = options.until;
+    this.skipUntil = options.from;
+  }
+
+  /** Returns whether more events are wanted. */
+  drain(): boolean {
+    const { lineariser, driver } = this;
+    for (let slot = lineariser.peek(); slot !== -1; slot = lineariser.peek()) {
+      const reached =
+        this.skipUntil === undefined
+          ? driver.apply(lineariser.queue, slot)
+          : driver.markName(lineariser.queue, slot);
+      lineariser.pop();
+      if (reached === undefined) continue;
+      if (this.skipUntil !== undefined) {
+        if (reached !== this.skipUntil) continue;
+        this.skipUntil = undefined;
+      }
+      driver.reachSnapshot(reached);
+      if (reached === this.until) {
+        this.isDone = true;
+        return false;
+      }
+    }
+    return !this.isDone;
+  }
+}

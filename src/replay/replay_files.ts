@@ -1,0 +1,68 @@
+import type { Machine } from '../kernel/machine.js';
+import type { CallFiles } from './calls.js';
+import type { CallRecord } from './steps.js';
+import type { ReplayProcess } from './tasks.js';
+import { pagesOf } from './calls.js';
+
+/** Files whose length no event tells are this long: no fault lies behind their end. */
+const UNKNOWN_LENGTH_PAGES = 2 ** 34;
+
+/** Machine files behind descriptors, names and System V segments. */
+export class ReplayFiles implements CallFiles {
+  private readonly machine: Machine;
+  private count = 0;
+  private readonly byName = new Map<string, string>();
+  private readonly segments = new Map<number, { file: string; lengthPages: number }>();
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+  }
+
+  /** Looks at a returned call that opens, makes or closes something. */
+  note(process: ReplayProcess, call: CallRecord): void {
+    const { returned } = call;
+    if (returned < 0) return;
+    if (call.name === 'openat' || call.name === 'open') {
+      process.files.set(returned, this.make('tmp', UNKNOWN_LENGTH_PAGES));
+    } else if (call.name === 'memfd_create') {
+      process.files.set(returned, this.make('memfd', 0));
+    } else if (call.name === 'close') {
+      process.files.delete(call.args[0] ?? -1);
+    } else if (call.name === 'shmget') {
+      if (this.segments.has(returned)) return;
+      const lengthPages = pagesOf(call.args[1] ?? 0);
+      this.segments.set(returned, { file: this.make('memfd', lengthPages), lengthPages });
+    }
+  }
+
+  fileOf(process: ReplayProcess, descriptor: number): string {
+    const key = descriptor;
+    let file = process.files.get(key);
+    if (file === undefined) {
+      file = this.make('tmp', UNKNOWN_LENGTH_PAGES);
+      process.files.set(key, file);
+    }
+    return file;
+  }
+
+  /** The file with a path, for images and attached mappings. */
+  named(path: string): string {
+    let file = this.byName.get(path);
+    if (file === undefined) {
+      file = this.make('tmp', UNKNOWN_LENGTH_PAGES);
+      this.byName.set(path, file);
+    }
+    return file;
+  }
+
+  segment(id: number): { readonly file: string; readonly lengthPages: number } | undefined {
+    return this.segments.get(id);
+  }
+
+  private make(kind: 'tmp' | 'memfd', lengthPages: number): string {
+    this.count += 1;
+    const id = `file${this.count}`;
+    this.machine.apply({ op: 'file', id, n: lengthPages, kind });
+    return id;
+  }
+}

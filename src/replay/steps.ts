@@ -1,0 +1,126 @@
+import type { CallRole } from './call_roles.js';
+
+/** Kinds of steps that the lineariser hands to the driver, in the order in which they happened. */
+export const STEP = {
+  /** a: address, b: error code, c: instruction pointer, d: pfn that was allocated or −1. */
+  fault: 0,
+  /** A system call that returned: `call` has it. */
+  call: 1,
+  /** a: child tid, b: clone flags, text: comm. */
+  newTask: 2,
+  /** text: file, a: anonymous pages of arguments and environment. */
+  prepareExec: 3,
+  /** text: file, a: tid, b: tid before. */
+  exec: 4,
+  /** a: tid, b: last thread of its process (−1 unknown). */
+  exit: 5,
+  rename: 6,
+  /** a: mm id, b: 1 if of the running task, c: member, d: pages. */
+  rss: 7,
+  /** A page that no fault explains. a: pfn, b: order, c: gfp flags. */
+  alloc: 8,
+  /** a: pfn, b: order. */
+  free: 9,
+  mark: 10,
+  other: 11,
+  lost: 12,
+  mapped: 13,
+} as const;
+
+/** A system call between its entry and its exit. */
+export interface CallRecord {
+  readonly name: string;
+  readonly role: CallRole;
+  /** Arguments in ABI order, words. */
+  readonly args: readonly number[];
+  /** Value returned, −errno as a number. */
+  returned: number;
+  /** Sequence number of the step that stands for it, or −1 while it has no place. */
+  place: number;
+  /** exec: anonymous pages of the new mm before the point of no return. */
+  argumentPages: number;
+}
+
+/** Sequence of steps as columns: a ring that grows when a step at its head must wait. */
+export class StepQueue {
+  kind = new Uint8Array(1024);
+  /** 0 waits, 1 ready, 2 cancelled. */
+  state = new Uint8Array(1024);
+  tid = new Int32Array(1024);
+  text = new Int32Array(1024);
+  timeNs = new Float64Array(1024);
+  eventIndex = new Float64Array(1024);
+  a = new Float64Array(1024);
+  b = new Float64Array(1024);
+  c = new Float64Array(1024);
+  d = new Float64Array(1024);
+  e = new Float64Array(1024);
+  f = new Float64Array(1024);
+  /** Calls by slot; undefined for other steps. */
+  calls: Array<CallRecord | undefined> = new Array<CallRecord | undefined>(1024).fill(undefined);
+  head = 0;
+  tail = 0;
+
+  /** Slot of a sequence number. */
+  slot(sequence: number): number {
+    return sequence & (this.kind.length - 1);
+  }
+
+  get length(): number {
+    return this.tail - this.head;
+  }
+
+  /** Appends an empty step and returns its slot; its sequence number is `tail − 1`. */
+  push(kind: number, state: number, tid: number, timeNs: number, eventIndex: number): number {
+    if (this.length === this.kind.length) this.grow();
+    const slot = this.tail & (this.kind.length - 1);
+    this.tail += 1;
+    this.kind[slot] = kind;
+    this.state[slot] = state;
+    this.tid[slot] = tid;
+    this.text[slot] = -1;
+    this.timeNs[slot] = timeNs;
+    this.eventIndex[slot] = eventIndex;
+    this.calls[slot] = undefined;
+    return slot;
+  }
+
+  private grow(): void {
+    const old = this.kind.length;
+    const length = old * 2;
+    const order = new Int32Array(old);
+    for (let i = 0; i < old; i += 1) order[i] = (this.head + i) & (old - 1);
+    const moveBytes = (from: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
+      const to = new Uint8Array(length);
+      for (let i = 0; i < old; i += 1) to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
+      return to;
+    };
+    const moveInts = (from: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> => {
+      const to = new Int32Array(length);
+      for (let i = 0; i < old; i += 1) to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
+      return to;
+    };
+    const moveFloats = (from: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> => {
+      const to = new Float64Array(length);
+      for (let i = 0; i < old; i += 1) to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
+      return to;
+    };
+    const calls = new Array<CallRecord | undefined>(length).fill(undefined);
+    for (let i = 0; i < old; i += 1) {
+      calls[(this.head + i) & (length - 1)] = this.calls[order[i] ?? 0];
+    }
+    this.calls = calls;
+    this.kind = moveBytes(this.kind);
+    this.state = moveBytes(this.state);
+    this.tid = moveInts(this.tid);
+    this.text = moveInts(this.text);
+    this.timeNs = moveFloats(this.timeNs);
+    this.eventIndex = moveFloats(this.eventIndex);
+    this.a = moveFloats(this.a);
+    this.b = moveFloats(this.b);
+    this.c = moveFloats(this.c);
+    this.d = moveFloats(this.d);
+    this.e = moveFloats(this.e);
+    this.f = moveFloats(this.f);
+  }
+}
