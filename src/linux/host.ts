@@ -81,6 +81,11 @@ export function readHostSettings(): HostSettings {
   };
 }
 
+/** Whether any size of huge page is given to memory that did not ask for it. */
+export function isHugeEverywhere(settings: HostSettings): boolean {
+  return Object.values(settings.thp).some((value) => value.includes('[always]'));
+}
+
 /** Value of a kernel option (`y`, `m`, a number), `n` if off, `undefined` if nobody tells. */
 export class KernelConfig {
   readonly #text: string | undefined;

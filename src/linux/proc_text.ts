@@ -80,60 +80,112 @@ interface SmapsNumbers {
   swapKib: number;
 }
 
-const SMAPS_FIELDS: ReadonlyMap<string, keyof SmapsNumbers> = new Map([
-  ['Rss', 'rssKib'],
-  ['Pss', 'pssKib'],
-  ['Anonymous', 'anonKib'],
-  ['AnonHugePages', 'anonHugeKib'],
-  ['ShmemPmdMapped', 'shmemHugeKib'],
-  ['FilePmdMapped', 'fileHugeKib'],
-  ['KSM', 'ksmKib'],
-  ['Swap', 'swapKib'],
-]);
+/** Fields in the order in which the kernel prints them. */
+const SMAPS_FIELDS: readonly (readonly [string, keyof SmapsNumbers])[] = [
+  ['Rss:', 'rssKib'],
+  ['Pss:', 'pssKib'],
+  ['Anonymous:', 'anonKib'],
+  ['KSM:', 'ksmKib'],
+  ['AnonHugePages:', 'anonHugeKib'],
+  ['ShmemPmdMapped:', 'shmemHugeKib'],
+  ['FilePmdMapped:', 'fileHugeKib'],
+  ['Swap:', 'swapKib'],
+];
 
-const NO_PAGES: SmapsNumbers = {
-  rssKib: 0,
-  pssKib: 0,
-  anonKib: 0,
-  anonHugeKib: 0,
-  shmemHugeKib: 0,
-  fileHugeKib: 0,
-  ksmKib: 0,
-  swapKib: 0,
-};
-
-/** A line `Rss:   12 kB` starts with a capital letter, a mapping with a hexadecimal digit. */
-function isFieldLine(line: string): boolean {
-  const first = line.charCodeAt(0);
-  return first >= 0x41 && first <= 0x5a;
+function noPages(): SmapsNumbers {
+  return {
+    rssKib: 0,
+    pssKib: 0,
+    anonKib: 0,
+    anonHugeKib: 0,
+    shmemHugeKib: 0,
+    fileHugeKib: 0,
+    ksmKib: 0,
+    swapKib: 0,
+  };
 }
 
-/** Parses /proc/PID/smaps. `file` names the source in errors. */
+const SPACE = 0x20;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+const LETTER_A = 0x41;
+const LETTER_Z = 0x5a;
+
+/** Number behind blanks at `start`. */
+function numberAt(text: string, start: number): number {
+  let at = start;
+  while (text.charCodeAt(at) === SPACE) at++;
+  let value = 0;
+  for (let code = text.charCodeAt(at); code >= DIGIT_0 && code <= DIGIT_9;) {
+    value = value * 10 + code - DIGIT_0;
+    code = text.charCodeAt(++at);
+  }
+  return value;
+}
+
+/** Reads the wanted field of a line, if it is one; returns the place of the next one wanted. */
+function readField(text: string, line: number, next: number, numbers: SmapsNumbers): number {
+  for (let index = next; index < SMAPS_FIELDS.length; index++) {
+    const [label, field] = SMAPS_FIELDS[index] ?? [];
+    if (label === undefined || field === undefined) break;
+    // Comparing the second character first saves most of the calls.
+    if (text.charCodeAt(line + 1) !== label.charCodeAt(1)) continue;
+    if (!text.startsWith(label, line)) continue;
+    numbers[field] = numberAt(text, line + label.length);
+    return index + 1;
+  }
+  return next;
+}
+
+/**
+ * Parses /proc/PID/smaps. `file` names the source in errors. Runs while processes are held, so it
+ * makes no string for the lines that it skips.
+ */
 export function parseSmaps(text: string, file: string): SmapsEntry[] {
   const entries: SmapsEntry[] = [];
   let head: MapsEntry | undefined;
-  let numbers = { ...NO_PAGES };
+  let numbers = noPages();
   let flags = '';
+  let next = 0;
   const finish = (): void => {
-    if (head !== undefined && isUserMapping(head)) entries.push({ ...head, ...numbers, flags });
+    if (head === undefined || !isUserMapping(head)) return;
+    // Written out: spreading takes ten times as long.
+    entries.push({
+      startVpn: head.startVpn,
+      endVpn: head.endVpn,
+      permissions: head.permissions,
+      offsetBytes: head.offsetBytes,
+      device: head.device,
+      inode: head.inode,
+      name: head.name,
+      rssKib: numbers.rssKib,
+      pssKib: numbers.pssKib,
+      anonKib: numbers.anonKib,
+      anonHugeKib: numbers.anonHugeKib,
+      shmemHugeKib: numbers.shmemHugeKib,
+      fileHugeKib: numbers.fileHugeKib,
+      ksmKib: numbers.ksmKib,
+      swapKib: numbers.swapKib,
+      flags,
+    });
   };
-  for (const line of text.split('\n')) {
-    if (line === '') continue;
-    if (!isFieldLine(line)) {
+  for (let line = 0; line < text.length;) {
+    const newline = text.indexOf('\n', line);
+    const end = newline < 0 ? text.length : newline;
+    const first = text.charCodeAt(line);
+    // A line `Rss:   12 kB` starts with a capital letter, a mapping with a hexadecimal digit.
+    if (first < LETTER_A || first > LETTER_Z) {
       finish();
-      head = parseMapsLine(line, file);
-      numbers = { ...NO_PAGES };
+      head = parseMapsLine(text.slice(line, end), file);
+      numbers = noPages();
       flags = '';
-      continue;
+      next = 0;
+    } else if (text.startsWith('VmFlags:', line)) {
+      flags = text.slice(line + 8, end).trim();
+    } else if (next < SMAPS_FIELDS.length) {
+      next = readField(text, line, next, numbers);
     }
-    const colon = line.indexOf(':');
-    const key = line.slice(0, colon);
-    if (key === 'VmFlags') {
-      flags = line.slice(colon + 1).trim();
-      continue;
-    }
-    const field = SMAPS_FIELDS.get(key);
-    if (field !== undefined) numbers[field] = Number.parseInt(line.slice(colon + 1), 10);
+    line = end + 1;
   }
   finish();
   return entries;

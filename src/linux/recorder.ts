@@ -2,7 +2,7 @@ import { gzip } from 'node:zlib';
 import { promisify } from 'node:util';
 import { clearStaleSessions, startGuard } from './clean_up.js';
 import type { CleanUpReport } from './clean_up.js';
-import { readHostSettings } from './host.js';
+import { isHugeEverywhere, readHostSettings } from './host.js';
 import { manifestText } from './manifest.js';
 import { listTids } from './processes.js';
 import { PagemapBuffer } from './pagemap_file.js';
@@ -18,7 +18,7 @@ import { controlTarget } from './recording_target.js';
 import type { TargetControl } from './recording_target.js';
 import { RingDrain } from './ring_pages.js';
 import { SessionJournal, ownProcessId } from './session_journal.js';
-import { readFrozen } from './snapshot_reader.js';
+import { FrameFiles, readFrozen } from './snapshot_reader.js';
 import type { FrozenPicture } from './snapshot_reader.js';
 import { encodeSnapshot } from './snapshot_lines.js';
 import type { SnapshotTotals } from './snapshot_lines.js';
@@ -84,6 +84,8 @@ class Recording {
   readonly #target: TargetControl;
   readonly #drain: RingDrain;
   readonly #buffer = new PagemapBuffer();
+  readonly #settings = readHostSettings();
+  readonly #frameFiles = new FrameFiles(isHugeEverywhere(this.#settings));
   readonly #startMs = performance.now();
   readonly #startCpu = process.cpuUsage();
   readonly #snapshots: { readonly report: SnapshotReport; readonly totals: SnapshotTotals }[] = [];
@@ -115,6 +117,7 @@ class Recording {
       const stopReason = await this.#loop();
       return await this.#end(stopReason);
     } finally {
+      this.#frameFiles.close();
       this.#drain.close();
     }
   }
@@ -243,7 +246,7 @@ class Recording {
     try {
       before?.();
       this.#session.mark(`SNAP ${name}`);
-      picture = readFrozen(name, pids, this.#buffer, true);
+      picture = readFrozen(name, pids, this.#buffer, this.#frameFiles);
       this.#session.mark(`SNAPEND ${name}`);
       after?.();
     } finally {
@@ -278,7 +281,7 @@ class Recording {
   }
 
   #writeFormats(): void {
-    const { kernel, thp } = readHostSettings();
+    const { kernel, thp } = this.#settings;
     const headerPage = this.#session.instance.read('events/header_page');
     const formats = {
       formats: this.#session.formats,
@@ -295,7 +298,7 @@ class Recording {
       manifestText({
         options: this.#options,
         description: this.#target.description,
-        settings: readHostSettings(),
+        settings: this.#settings,
         cpuCount: this.#drain.cpuCount,
         firstTimeNs: this.#drain.firstTimeNs,
         report,
@@ -331,6 +334,17 @@ function listenForSignals(wishes: Wishes): () => void {
   };
 }
 
+/** Takes pictures of this process for nothing: the first real pause is then as short as others. */
+function warmUp(): void {
+  const files = new FrameFiles(false);
+  for (let round = 0; round < 2; round++) {
+    const picture = readFrozen('', [process.pid], new PagemapBuffer(), files);
+    const encoding = encodeSnapshot(picture);
+    while (encoding.next().done !== true);
+  }
+  files.close();
+}
+
 /**
  * Records a command, processes or a cgroup until it ends, the time is up, or SIGINT or SIGTERM
  * comes; SIGUSR1 takes a snapshot. The recording is complete and readable however it ended. Needs
@@ -348,6 +362,7 @@ export async function record(
   const stopListening = listenForSignals(wishes);
   const journal = new SessionJournal(ownProcessId());
   const guard = startGuard(journal);
+  warmUp();
   let session: TraceSession | undefined;
   let target: TargetControl | undefined;
   let directory: RecordingDirectory | undefined;

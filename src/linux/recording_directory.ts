@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
+import { gzip, gzipSync } from 'node:zlib';
 import { RmapError } from '../base/errors.js';
 import { errorCodeOf } from './processes.js';
 
@@ -78,9 +78,12 @@ export class RecordingDirectory {
     return directory;
   }
 
+  /** Starts a file of gzip members; it holds an empty one at first and so is valid at any time. */
   createStream(file: string): void {
     const fd = openSync(join(this.path, file), NEW_FILE, 0o600);
-    this.#streams.set(file, { fd, sizeBytes: 0, tail: Promise.resolve() });
+    const stream = { fd, sizeBytes: 0, tail: Promise.resolve() };
+    this.#streams.set(file, stream);
+    this.#appendMember(stream, gzipSync(''), 0);
   }
 
   /** Appends a gzip member; resolves when it is written or given up, never rejects. */

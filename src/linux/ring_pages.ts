@@ -90,8 +90,8 @@ export class RingDrain {
   /** Takes the rest, closes the ring buffers and waits until everything is on disk. */
   async finish(): Promise<void> {
     while (this.drain() > 0) await this.#settled();
-    this.close();
     for (const stream of this.#streams) this.#flush(stream);
+    this.close();
     await this.#settled();
   }
 

@@ -25,7 +25,7 @@ export interface FrozenProcess {
   readonly swapVpns: Float64Array;
 }
 
-/** The kernel's word on the anonymous frames of a picture; sorted by pfn. */
+/** The kernel's word on those frames that pagemap does not tell all about; sorted by pfn. */
 export interface FrameFacts {
   readonly pfn: Uint32Array;
   readonly mapcount: Uint32Array;
@@ -82,51 +82,60 @@ function readProcess(pid: number, buffer: PagemapBuffer): FrozenProcess | undefi
   };
 }
 
+/** Whether pages of a mapping can belong to a huge page or to KSM, so that flags must tell. */
+function needsFlags(vma: SmapsEntry, hugeEverywhere: boolean): boolean {
+  if (hugeEverywhere || vma.anonHugeKib > 0 || vma.ksmKib > 0) return true;
+  return /\b(hg|nh|mg|ht)\b/.test(vma.flags);
+}
+
 /**
- * Mapcounts and flags of all anonymous pages. A page that pagemap calls exclusive has mapcount 1
- * by definition and is not looked up again.
+ * Mapcounts and flags of anonymous pages. A page that pagemap calls exclusive has mapcount 1 by
+ * definition, and in plain memory no flags of interest: looking it up would lengthen the pause
+ * for nothing.
  */
-function readFrames(processes: readonly FrozenProcess[]): FrameFacts {
-  const all = new FrameSet();
-  const shared = new FrameSet();
-  for (const { rows } of processes) {
-    for (let row = 0; row < rows.length; row++) {
-      const flags = rows.flags[row] ?? 0;
-      if ((flags & PAGE_FLAG.file) !== 0) continue;
-      const pfn = rows.pfn[row] ?? 0;
-      all.add(pfn);
-      if ((flags & PAGE_FLAG.exclusive) === 0) shared.add(pfn);
+function readFrames(processes: readonly FrozenProcess[], files: FrameFiles): FrameFacts {
+  const wanted = new FrameSet();
+  for (const { rows, vmas, rowEnds } of processes) {
+    let row = 0;
+    for (const [index, vma] of vmas.entries()) {
+      const all = needsFlags(vma, files.hugeEverywhere);
+      const skipped = PAGE_FLAG.file | (all ? 0 : PAGE_FLAG.exclusive);
+      for (const end = rowEnds[index] ?? 0; row < end; row++) {
+        const flags = rows.flags[row] ?? 0;
+        if ((flags & skipped) === 0) wanted.add(rows.pfn[row] ?? 0);
+      }
     }
   }
-  const pfn = all.sorted();
-  const flagFile = new FrameFile('kpageflags');
-  const countFile = new FrameFile('kpagecount');
-  try {
-    const flags = flagFile.read(pfn);
-    const sharedPfns = shared.sorted();
-    const sharedCounts = countFile.read(sharedPfns);
-    const mapcount = new Uint32Array(pfn.length).fill(1);
-    let index = 0;
-    for (const [row, frame] of sharedPfns.entries()) {
-      while (pfn[index] !== frame) index++;
-      mapcount[index] = sharedCounts[row] ?? 0;
-    }
-    return { pfn, mapcount, flags };
-  } finally {
-    flagFile.close();
-    countFile.close();
+  const pfn = wanted.sorted();
+  return { pfn, mapcount: files.counts.read(pfn), flags: files.flags.read(pfn) };
+}
+
+/** The files with facts on page frames. Opening them needs CAP_SYS_ADMIN. */
+export class FrameFiles {
+  readonly counts = new FrameFile('kpagecount');
+  readonly flags = new FrameFile('kpageflags');
+  /** Whether any anonymous memory may get huge pages without having asked for them. */
+  readonly hugeEverywhere: boolean;
+
+  constructor(hugeEverywhere: boolean) {
+    this.hugeEverywhere = hugeEverywhere;
+  }
+
+  close(): void {
+    this.counts.close();
+    this.flags.close();
   }
 }
 
 /**
  * Reads the page maps of processes that are held still. Processes that are gone or were never
- * user processes are left out. `hasFrames`: whether /proc/kpage* may be read.
+ * user processes are left out. Without `files`, frames stay unknown.
  */
 export function readFrozen(
   name: string,
   pids: readonly number[],
   buffer: PagemapBuffer,
-  hasFrames: boolean,
+  files: FrameFiles | undefined,
 ): FrozenPicture {
   const startMs = performance.now();
   const processes: FrozenProcess[] = [];
@@ -141,7 +150,7 @@ export function readFrozen(
   return {
     name,
     time: new Date().toISOString(),
-    frames: hasFrames ? readFrames(processes) : undefined,
+    frames: files === undefined ? undefined : readFrames(processes, files),
     processes,
     pauseMs: performance.now() - startMs,
   };

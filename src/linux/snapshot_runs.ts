@@ -21,22 +21,36 @@ function isSpecial(vma: SmapsEntry): boolean {
   return vma.inode === 0 && /^\[(vdso|vvar|vvar_vclock|uprobes)\]$/.test(vma.name);
 }
 
-function letterOf(frameFlags: number): 'A' | 'H' | 'K' | 'Z' {
-  if ((frameFlags & FRAME_FLAG.zeroPage) !== 0) return 'Z';
-  if ((frameFlags & FRAME_FLAG.ksm) !== 0) return 'K';
-  return (frameFlags & COMPOUND) !== 0 ? 'H' : 'A';
+/** Letters of anonymous pages; `FrameTable.keyOf` holds their place here in its two lowest bits. */
+const ANON_LETTERS = ['A', 'H', 'K', 'Z'] as const;
+const ZERO_LETTER = 3;
+
+function letterOf(frameFlags: number): number {
+  if ((frameFlags & FRAME_FLAG.zeroPage) !== 0) return ZERO_LETTER;
+  if ((frameFlags & FRAME_FLAG.ksm) !== 0) return 2;
+  return (frameFlags & COMPOUND) !== 0 ? 1 : 0;
 }
+
+/** A plain anonymous page that is mapped once. */
+const EXCLUSIVE_KEY = 1 << 2;
 
 /** What the kernel says about the frames of a picture, for lookup by frame. */
 export class FrameTable {
-  readonly mapcount: Uint32Array;
-  readonly flags: Uint32Array;
-  readonly index: FrameIndex;
+  readonly #keys: Float64Array;
+  readonly #index: FrameIndex;
 
   constructor(facts: FrameFacts) {
-    this.mapcount = facts.mapcount;
-    this.flags = facts.flags;
-    this.index = new FrameIndex(facts.pfn);
+    this.#keys = new Float64Array(facts.pfn.length);
+    for (let row = 0; row < this.#keys.length; row++) {
+      this.#keys[row] = (facts.mapcount[row] ?? 0) * 4 + letterOf(facts.flags[row] ?? 0);
+    }
+    this.#index = new FrameIndex(facts.pfn);
+  }
+
+  /** Mapcount times four plus letter; frames that were not looked up are exclusive and plain. */
+  keyOf(pfn: number): number {
+    const row = this.#index.find(pfn);
+    return row < 0 ? EXCLUSIVE_KEY : (this.#keys[row] ?? EXCLUSIVE_KEY);
   }
 }
 
@@ -119,34 +133,32 @@ export class RunWriter {
     const limit = this.#lastRow(rowEnd);
     const firstPfn = pfn[first] ?? 0;
     const firstFlags = flags[first] ?? 0;
-    const fact = frames?.index.find(firstPfn) ?? -1;
-    const mapcount = frames?.mapcount[fact] ?? 0;
-    const letter = letterOf(frames?.flags[fact] ?? 0);
+    const exclusive = (firstFlags & PAGE_FLAG.exclusive) !== 0 ? 1 : 0;
+    // Without privileges all frames read as 0, and nothing else is known.
+    const key = frames?.keyOf(firstPfn) ?? exclusive * EXCLUSIVE_KEY;
     const step = frames === undefined ? 0 : 1;
     let row = first + 1;
-    while (row < limit) {
-      if (pfn[row] !== firstPfn + (row - first) * step || flags[row] !== firstFlags) break;
-      // Facts are sorted by frame, so those of consecutive frames are neighbours.
-      const next = fact + row - first;
-      if (frames !== undefined) {
-        if (frames.mapcount[next] !== mapcount) break;
-        if (letterOf(frames.flags[next] ?? 0) !== letter) break;
-      }
-      row++;
+    for (; row < limit; row++) {
+      const rowPfn = pfn[row] ?? 0;
+      if (rowPfn !== firstPfn + (row - first) * step || flags[row] !== firstFlags) break;
+      if (frames !== undefined && frames.keyOf(rowPfn) !== key) break;
     }
     this.#row = row;
     const count = row - first;
-    if (letter === 'Z') this.#counts.zero += count;
+    const letter = key & 3;
+    if (letter === ZERO_LETTER) this.#counts.zero += count;
     else this.#counts.anon += count;
-    const exclusive = (firstFlags & PAGE_FLAG.exclusive) !== 0 ? 1 : 0;
-    const known = frames === undefined ? exclusive : mapcount;
     out
       .decimal(count)
       .char(COMMA)
       .char(QUOTE)
-      .char(letter.charCodeAt(0))
+      .ascii(ANON_LETTERS[letter] ?? 'A')
       .ascii('","')
       .hex(firstPfn);
-    out.ascii('",').decimal(known).char(COMMA).decimal(exclusive);
+    out
+      .ascii('",')
+      .decimal(Math.floor(key / 4))
+      .char(COMMA)
+      .decimal(exclusive);
   }
 }

@@ -56,8 +56,7 @@ export class TraceSession {
   /** Switches the events on, for the followed threads only. */
   arm(): void {
     this.follow([...this.#helperTids]);
-    const present = Object.keys(this.formats).filter((event) => event !== MARK_EVENT);
-    this.instance.write('set_event', present.join('\n'));
+    this.instance.write('set_event', Object.keys(this.formats).join('\n'));
   }
 
   start(): void {
@@ -95,9 +94,6 @@ export class TraceSession {
   }
 }
 
-/** The event of trace_marker; it is always on. */
-export const MARK_EVENT = 'ftrace:print';
-
 function chooseEvents(
   instance: TraceInstance,
   sets: readonly EventSetName[],
@@ -121,7 +117,5 @@ function chooseEvents(
       'this kernel has no event exceptions:page_fault_user: page faults cannot be recorded',
     );
   }
-  const mark = instance.format(MARK_EVENT);
-  if (mark !== undefined) formats[MARK_EVENT] = mark;
   return { formats, missing };
 }
