@@ -1,8 +1,98 @@
-import { fail } from '../../base/errors.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
+import { folioFree, folioPageCount } from '../phys/folio.js';
+import { PG_ACTIVE, PG_ISOLATED, PG_LRU, PG_UNEVICTABLE } from '../phys/page_flags.js';
+import { TlbBatch, tryToUnmapFlush } from '../rmap/tlb_batch.js';
+import { folioPutbackLru } from './isolate.js';
+import { shrinkFolio, type Outcome } from './shrink_folio.js';
+
+/** How a batch of folios is reclaimed. @kernel scan_control */
+export interface ShrinkControl {
+  /** Reclaim folios although they were used. */
+  readonly ignoresReferences: boolean;
+  /** Only mappings by mms of this control group count as use; 0 = all. */
+  readonly memcg: number;
+}
+
+/** What became of a batch. */
+export interface ShrinkResult {
+  /** Pages freed. */
+  reclaimed: number;
+  /** Folios that stay although nobody used them: another attempt would end the same. */
+  readonly stuck: number[];
+}
+
+/** Work of one batch; folios that a split makes join it. */
+export interface ShrinkBatch {
+  readonly control: ShrinkControl;
+  readonly tlb: TlbBatch;
+  /** Folios still to do, last first. */
+  readonly pending: number[];
+  /** Folios that keep living: to be put back. */
+  readonly kept: number[];
+}
+
+/**
+ * Reclaims isolated folios in the given order, as far as possible, and puts back the others
+ * (spec 50 §9). @kernel shrink_folio_list
+ */
+export function* shrinkFolioList(
+  kernel: Kernel,
+  isolated: readonly number[],
+  control: ShrinkControl,
+): Op<ShrinkResult> {
+  const result: ShrinkResult = { reclaimed: 0, stuck: [] };
+  const batch: ShrinkBatch = {
+    control,
+    tlb: new TlbBatch(),
+    pending: isolated.toReversed(),
+    kept: [],
+  };
+  const freed: number[] = [];
+  const written: number[] = [];
+  for (let head = batch.pending.pop(); head !== undefined; head = batch.pending.pop()) {
+    const outcome: Outcome = yield* shrinkFolio(kernel, head, batch);
+    if (outcome === 'again') {
+      batch.pending.push(head);
+    } else if (outcome === 'freed') {
+      freed.push(head);
+    } else {
+      batch.kept.push(head);
+      if (outcome === 'stuck') result.stuck.push(head);
+      if (outcome === 'written') written.push(head);
+    }
+  }
+  // Nobody may reach a page through a stale translation once it is free.
+  tryToUnmapFlush(kernel, batch.tlb);
+  for (const head of freed) result.reclaimed += freeReclaimed(kernel, head);
+  for (const head of batch.kept) folioPutbackLru(kernel, head);
+  // Their writes have ended meanwhile: next in line to be freed.
+  for (const head of written) rotateReclaimable(kernel, head);
+  return result;
+}
+
+function freeReclaimed(kernel: Kernel, head: number): number {
+  const pages = folioPageCount(kernel, head);
+  kernel.memory.flags[head] &= ~PG_ISOLATED;
+  folioFree(kernel, head);
+  return pages;
+}
+
+/** @kernel folio_rotate_reclaimable */
+function rotateReclaimable(kernel: Kernel, head: number): void {
+  const wanted = kernel.memory.flags[head] & (PG_LRU | PG_UNEVICTABLE | PG_ACTIVE);
+  if (wanted !== PG_LRU) return;
+  kernel.lru.remove(head);
+  kernel.lru.addTail(head);
+}
 
 /** Reclaims isolated folios, used or not; puts back what stays. @kernel reclaim_pages */
-export function* reclaimPages(_kernel: Kernel, isolated: readonly number[]): Op<void> {
-  fail(`reclaim of ${isolated.length} folios is not written yet`);
+export function* reclaimPages(kernel: Kernel, isolated: readonly number[]): Op<number> {
+  const { flags } = kernel.memory;
+  for (const head of isolated) flags[head] &= ~PG_ACTIVE;
+  const { reclaimed } = yield* shrinkFolioList(kernel, isolated, {
+    ignoresReferences: true,
+    memcg: 0,
+  });
+  return reclaimed;
 }

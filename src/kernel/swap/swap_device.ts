@@ -47,6 +47,8 @@ export class SwapDevice {
   /** Control group that the page was charged to. @kernel swap_cgroup */
   readonly memcg: Uint8Array;
   freeSlots: number;
+  /** False while swapoff empties the area. @kernel SWP_WRITEOK */
+  acceptsWrites = true;
 
   constructor(type: number, kind: SwapKind, slotCount: number) {
     this.type = type;
@@ -98,6 +100,7 @@ export class SwapDevice {
    * there is no such run. Files hand out single slots only (spec 98 §2).
    */
   alloc(order: number): number {
+    if (!this.acceptsWrites) return NIL;
     if (this.freeSlots < 2 ** order || (order > 0 && this.kind === 'file')) return NIL;
     const slot = this.clusters.find(order);
     if (slot === NIL) return NIL;

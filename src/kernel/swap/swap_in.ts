@@ -1,16 +1,16 @@
 import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
-import { allocUserFolio } from '../fault/alloc.js';
 import { FAULT_WRITE, VM_FAULT_MAJOR, VM_FAULT_OOM } from '../fault/fault_flags.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import { folioAnonVma, folioPageCount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
+import { folioPageCount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
-import { PG_DIRTY, PG_MLOCKED, PG_SWAPCACHE } from '../phys/page_flags.js';
+import { PG_MLOCKED, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { PTE_SWP_EXCLUSIVE, swapOffset } from '../pgtable/pte.js';
 import { folioAddAnonRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { MM_ANONPAGES, MM_SWAPENTS } from '../vm/mm.js';
-import { linearPageIndex, type Vma } from '../vm/vma.js';
+import type { Vma } from '../vm/vma.js';
 import { VM_LOCKED } from '../vm/vm_flags.js';
+import { copyForKsm } from './ksm_copy.js';
 import { folioFreeSwap, swapFree } from './swap_cache.js';
 import { swapInDirect } from './swap_in_direct.js';
 import { finishWrite, swappedInFlags } from './swap_pte.js';
@@ -48,41 +48,13 @@ export function* doSwapPage(
   if (pageTables.payload[entry] !== swapped || pageTables.flags[entry] !== oldFlags) return result;
   const head = memory.folioOf(page);
   memory.refcount[head] += 1;
-  if (mustCopyForKsm(kernel, head, page, vma, vpn)) {
-    const copy = yield* copyCachedPage(kernel, vma, page);
+  const copy = yield* copyForKsm(kernel, vma, vpn, page);
+  if (copy !== page) {
     folioPut(kernel, head);
     if (copy === NIL) return VM_FAULT_OOM;
     return result | (yield* mapCopy(kernel, vma, vpn, entry, copy, faultFlags));
   }
   return result | (yield* mapCachedFolio(kernel, vma, vpn, entry, page, faultFlags));
-}
-
-/**
- * Whether the cached folio cannot be mapped here because its position in the reverse map is that
- * of another page: slots of a KSM page are shared by unrelated pages. @kernel ksm_might_need_to_copy
- */
-function mustCopyForKsm(
-  kernel: Kernel,
-  head: number,
-  page: number,
-  vma: Vma,
-  vpn: number,
-): boolean {
-  if (isKsmFolio(kernel, head)) return false;
-  const anonVma = folioAnonVma(kernel, head);
-  if (anonVma === undefined) return false;
-  const index = kernel.memory.index[head] + (page - head);
-  return anonVma.root !== vma.anonVma?.root || index !== linearPageIndex(vma, vpn);
-}
-
-function* copyCachedPage(kernel: Kernel, vma: Vma, page: number): Op<number> {
-  const copy = yield* allocUserFolio(kernel, vma.mm, 0);
-  if (copy === NIL) return NIL;
-  const { memory } = kernel;
-  memory.content[copy] = memory.content[page];
-  memory.flags[copy] |= PG_DIRTY;
-  kernel.work.pagesCopied += 1;
-  return copy;
 }
 
 /** Maps the private copy of a cached page in the place of its swap entry. */

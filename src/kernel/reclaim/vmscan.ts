@@ -1,0 +1,69 @@
+import { NIL } from '../../base/units.js';
+import type { Kernel } from '../kernel.js';
+import type { Op } from '../op/prims.js';
+import {
+  LRU_ACTIVE_ANON,
+  LRU_ACTIVE_FILE,
+  LRU_INACTIVE_ANON,
+  LRU_INACTIVE_FILE,
+} from '../phys/lru.js';
+import { PG_ACTIVE, PG_WORKINGSET } from '../phys/page_flags.js';
+import { folioReferenced } from './walks.js';
+import { folioIsolateLru } from './isolate.js';
+import { shrinkFolioList, type ShrinkControl, type ShrinkResult } from './shrink_list.js';
+
+/** Folios that are isolated and reclaimed together. @kernel SWAP_CLUSTER_MAX */
+export const SWAP_CLUSTER_MAX = 32;
+/** Reclaim on behalf of all control groups. */
+export const ALL_GROUPS = NIL;
+
+const CONTROL: ShrinkControl = { ignoresReferences: false, memcg: 0 };
+
+/** The oldest `limit` folios of a list that are charged to `memcg`, oldest first. */
+export function oldestFolios(kernel: Kernel, list: number, memcg: number, limit: number): number[] {
+  const { memory, lru } = kernel;
+  const found: number[] = [];
+  for (
+    let head = lru.tail[list];
+    head !== NIL && found.length < limit;
+    head = memory.previous[head]
+  ) {
+    if (memcg === ALL_GROUPS || memory.memcg[head] === memcg) found.push(head);
+  }
+  return found;
+}
+
+/** Lists that reclaim may look at: anonymous memory only while there are free slots. */
+export function reclaimableLists(kernel: Kernel): readonly number[] {
+  const hasSlots = kernel.swap.freeSlots > 0;
+  return hasSlots ? [LRU_INACTIVE_ANON, LRU_INACTIVE_FILE] : [LRU_INACTIVE_FILE];
+}
+
+/** The active list beside an inactive one. */
+export function activeListOf(inactiveList: number): number {
+  return inactiveList === LRU_INACTIVE_ANON ? LRU_ACTIVE_ANON : LRU_ACTIVE_FILE;
+}
+
+/**
+ * Reclaims the given listed folios in batches. Folios that are used stay and become old.
+ * @kernel shrink_inactive_list
+ */
+export function* shrinkInactive(kernel: Kernel, folios: readonly number[]): Op<ShrinkResult> {
+  const total: ShrinkResult = { reclaimed: 0, stuck: [] };
+  for (let from = 0; from < folios.length; from += SWAP_CLUSTER_MAX) {
+    const batch = folios.slice(from, from + SWAP_CLUSTER_MAX);
+    for (const head of batch) folioIsolateLru(kernel, head);
+    const { reclaimed, stuck } = yield* shrinkFolioList(kernel, batch, CONTROL);
+    total.reclaimed += reclaimed;
+    for (const head of stuck) total.stuck.push(head);
+  }
+  return total;
+}
+
+/** Moves active folios to the inactive list, whatever their accessed bits say. @kernel shrink_active_list */
+export function* deactivateFolios(kernel: Kernel, folios: readonly number[]): Op<void> {
+  for (const head of folios) {
+    yield* folioReferenced(kernel, head, false, 0);
+    kernel.lru.change(head, PG_WORKINGSET, PG_ACTIVE);
+  }
+}
