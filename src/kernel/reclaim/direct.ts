@@ -1,4 +1,4 @@
-import { syncFile } from '../file/file_io.js';
+import { syncFile } from '../file/sync.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { drainMlock } from '../phys/mlock.js';

@@ -24,7 +24,7 @@ import {
 import { tryToUnmapFlushDirty } from '../rmap/tlb_batch.js';
 import { tryToUnmap } from './walks.js';
 import { TTU_BATCH_FLUSH, TTU_SPLIT_HUGE_PMD, TTU_SYNC } from '../rmap/ttu_flags.js';
-import { shmemWriteout } from '../swap/shmem_swap.js';
+import { shmemWriteout } from '../swap/shmem_writeout.js';
 import {
   deleteFromSwapCache,
   folioAllocSwap,
@@ -35,7 +35,7 @@ import {
 } from '../swap/swap_cache.js';
 import { isShmem } from '../vm/address_space.js';
 import { folioCheckReferences, type References } from './references.js';
-import type { ShrinkBatch } from './shrink_list.js';
+import type { ShrinkBatch } from './shrink_control.js';
 import { splitIsolated } from './split_isolated.js';
 
 /**

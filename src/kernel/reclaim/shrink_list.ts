@@ -4,33 +4,8 @@ import { folioFree, folioPageCount } from '../phys/folio.js';
 import { PG_ACTIVE, PG_ISOLATED, PG_LRU, PG_UNEVICTABLE } from '../phys/page_flags.js';
 import { TlbBatch, tryToUnmapFlush } from '../rmap/tlb_batch.js';
 import { folioPutbackLru } from './isolate.js';
+import type { ShrinkBatch, ShrinkControl, ShrinkResult } from './shrink_control.js';
 import { shrinkFolio, type Outcome } from './shrink_folio.js';
-
-/** How a batch of folios is reclaimed. @kernel scan_control */
-export interface ShrinkControl {
-  /** Reclaim folios although they were used. */
-  readonly ignoresReferences: boolean;
-  /** Only mappings by mms of this control group count as use; 0 = all. */
-  readonly memcg: number;
-}
-
-/** What became of a batch. */
-export interface ShrinkResult {
-  /** Pages freed. */
-  reclaimed: number;
-  /** Folios that stay although nobody used them: another attempt would end the same. */
-  readonly stuck: number[];
-}
-
-/** Work of one batch; folios that a split makes join it. */
-export interface ShrinkBatch {
-  readonly control: ShrinkControl;
-  readonly tlb: TlbBatch;
-  /** Folios still to do, last first. */
-  readonly pending: number[];
-  /** Folios that keep living: to be put back. */
-  readonly kept: number[];
-}
 
 /**
  * Reclaims isolated folios in the given order, as far as possible, and puts back the others

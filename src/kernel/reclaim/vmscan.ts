@@ -10,7 +10,8 @@ import {
 import { PG_ACTIVE, PG_WORKINGSET } from '../phys/page_flags.js';
 import { folioReferenced } from './walks.js';
 import { folioIsolateLru } from './isolate.js';
-import { shrinkFolioList, type ShrinkControl, type ShrinkResult } from './shrink_list.js';
+import type { ShrinkControl, ShrinkResult } from './shrink_control.js';
+import { shrinkFolioList } from './shrink_list.js';
 
 /** Folios that are isolated and reclaimed together. @kernel SWAP_CLUSTER_MAX */
 export const SWAP_CLUSTER_MAX = 32;

@@ -1,42 +1,20 @@
 import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import { folioAlloc, folioOrder, folioPageCount, folioPut, setFileMapping } from '../phys/folio.js';
+import { folioAlloc, folioPageCount, setFileMapping } from '../phys/folio.js';
 import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
 import { swapOffset } from '../pgtable/pte.js';
 import { directReclaim } from '../reclaim/direct.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import {
   deleteFromSwapCache,
-  folioAllocSwap,
   folioFreeSwap,
   folioSwapEntry,
   freeSwapAndCache,
   noteRefault,
-  swapDuplicate,
   swapFree,
 } from './swap_cache.js';
 import { SLOT_ORDER_SHIFT, type SwapDevice } from './swap_device.js';
-
-/**
- * Moves an unmapped folio of a shmem file from the page cache to the swap cache; the file's pages
- * are swap entries from now on. False if there are no slots. @kernel shmem_writeout
- */
-export function shmemWriteout(kernel: Kernel, mapping: AddressSpace, head: number): boolean {
-  if (!folioAllocSwap(kernel, head, folioOrder(kernel, head))) return false;
-  const { memory } = kernel;
-  const pages = folioPageCount(kernel, head);
-  const entry = folioSwapEntry(kernel, head);
-  const first = memory.index[head];
-  for (let i = 0; i < pages; i += 1) {
-    mapping.pages.delete(first + i);
-    mapping.swapped.set(first + i, entry + i);
-    swapDuplicate(kernel, entry + i);
-  }
-  memory.mapping[head] = 0;
-  folioPut(kernel, head, pages);
-  return true;
-}
 
 /**
  * Brings a page of a shmem file back from swap, together with the whole folio that was written

@@ -51,7 +51,7 @@ function* unuseDevice(kernel: Kernel, device: SwapDevice): Op<number> {
   const failed = yield* unuseShmem(kernel, device);
   if (failed !== 0) return failed;
   for (const mm of kernel.mms) {
-    for (const vma of [...mm.vmas]) {
+    for (const vma of mm.vmas) {
       if (vma.anonVma === undefined) continue;
       const failedVma = yield* unuseVma(kernel, vma, device);
       if (failedVma !== 0) return failedVma;
@@ -66,7 +66,7 @@ function* unuseDevice(kernel: Kernel, device: SwapDevice): Op<number> {
 function* unuseShmem(kernel: Kernel, device: SwapDevice): Op<number> {
   for (const mapping of kernel.mappings) {
     if (mapping === undefined) continue;
-    for (const [index, swapped] of [...mapping.swapped]) {
+    for (const [index, swapped] of mapping.swapped) {
       if (swapType(swapped) !== device.type || !mapping.swapped.has(index)) continue;
       const page = yield* shmemSwapIn(kernel, mapping, index, 0);
       if (page === NIL) return -ENOMEM;
