@@ -2,6 +2,7 @@ import { RmapError } from '../base/errors.js';
 import { EINVAL, ENOMEM, ESRCH } from './errno.js';
 import { executeMemoryOperation } from './execute_memory.js';
 import { executeAccess } from './execute_access.js';
+import { executeUffd } from './execute_uffd.js';
 import { createMapping } from './file/page_cache.js';
 import { readFile, writeFile } from './file/file_io.js';
 import { punchHole, truncateFile } from './file/truncate.js';
@@ -80,6 +81,13 @@ export function* execute(machine: Machine, operation: Operation): Op<OperationRe
     case 'vmsplice':
     case 'vmdrain':
       return yield* executeAccess(machine, operation);
+    case 'uffd_register':
+    case 'uffd_unregister':
+    case 'uffd_wp':
+    case 'uffd_copy':
+    case 'uffd_zero':
+    case 'uffd_move':
+      return yield* executeUffd(machine, operation);
     default:
       return yield* executeMemoryOperation(machine, operation);
   }

@@ -6,7 +6,7 @@ import {
   userFault,
   type FaultCounts,
 } from './fault/access.js';
-import { VM_FAULT_ERROR, VM_FAULT_SIGBUS } from './fault/fault_flags.js';
+import { VM_FAULT_ERROR, VM_FAULT_SIGBUS, VM_FAULT_USERFAULT } from './fault/fault_flags.js';
 import { resultOf, type Machine } from './machine.js';
 import type { Op } from './op/prims.js';
 import type { Operation, OperationResult, PageValue } from './operation.js';
@@ -50,6 +50,7 @@ export function* executeAccess(
       const at = operation.at + machine.regionStart;
       const result = yield* userFault(kernel, mm, at, operation.write !== 0);
       if ((result & VM_FAULT_ERROR) === 0) return { ret: 0 };
+      if ((result & VM_FAULT_USERFAULT) !== 0) return { ret: -1, err: 'UFFD' };
       return { ret: -1, err: (result & VM_FAULT_SIGBUS) === 0 ? 'SEGV' : 'BUS' };
     }
     case 'mem_write': {

@@ -20,7 +20,6 @@ import { doMprotect } from './syscalls/mprotect.js';
 import { doMremap } from './syscalls/mremap.js';
 import { doMunmap } from './syscalls/munmap.js';
 import { khugepagedScan } from './thp/collapse.js';
-import { uffdioMove } from './uffd/move.js';
 import type { Mm } from './vm/mm.js';
 
 type MemoryOperation = Extract<
@@ -38,7 +37,6 @@ type MemoryOperation = Extract<
       | 'munlockall'
       | 'brk'
       | 'brk_at'
-      | 'uffd_move'
       | 'prctl_merge'
       | 'khugepaged';
   }
@@ -99,12 +97,6 @@ function* executeOnMm(
       return { ret: 0 };
     case 'brk':
       return pageResult(machine, yield* doBrk(kernel, mm, operation.at + regionStart));
-    case 'uffd_move': {
-      const from = operation.at + regionStart;
-      const to = operation.to + regionStart;
-      const allowsHoles = Boolean(operation.allow_holes);
-      return resultOf(yield* uffdioMove(kernel, mm, from, operation.n, to, allowsHoles));
-    }
     case 'prctl_merge':
       return resultOf(yield* setMergeAny(kernel, mm, operation.on !== 0));
     case 'khugepaged':

@@ -98,6 +98,19 @@ export type Operation =
       readonly to: number;
       readonly allow_holes?: number;
     })
+  /**
+   * `mode`: missing, wp, `|`-joined. `features` of the process's userfaultfd, by the first call:
+   * sigbus, wp_async, wp_unpopulated, event_fork, `|`-joined.
+   */
+  | (RangeOperation & {
+      readonly op: 'uffd_register';
+      readonly mode: string;
+      readonly features?: string;
+    })
+  | (RangeOperation & { readonly op: 'uffd_unregister' | 'uffd_zero' })
+  | (RangeOperation & { readonly op: 'uffd_wp'; readonly on: number })
+  /** Fills empty entries with pages that hold `v`, protected against writes with `wp`. */
+  | (RangeOperation & { readonly op: 'uffd_copy'; readonly v: number; readonly wp?: number })
   | { readonly op: 'prctl_merge'; readonly p: number; readonly on: number }
   | {
       readonly op: 'file';
@@ -131,8 +144,11 @@ export type Operation =
   | { readonly op: 'sleep'; readonly ms: number }
   | { readonly op: 'compact' };
 
-/** A value read from a page: the word, or the signal that the access raised. */
-export type PageValue = number | 'SEGV' | 'BUS' | null;
+/**
+ * A value read from a page: the word, or the signal that the access raised; `UFFD`: the access
+ * waits for a userfaultfd handler.
+ */
+export type PageValue = number | 'SEGV' | 'BUS' | 'UFFD' | null;
 
 /** What one operation answered. Field names are those of the state format. */
 export interface OperationResult {

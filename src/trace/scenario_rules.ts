@@ -58,6 +58,8 @@ const MMAP_FLAGS = [
 ] as const;
 const MREMAP_FLAGS = ['none', 'maymove', 'fixed', 'dontunmap'] as const;
 const MLOCKALL_FLAGS = ['current', 'future', 'onfault'] as const;
+const UFFD_MODES = ['missing', 'wp'] as const;
+const UFFD_FEATURES = ['sigbus', 'wp_async', 'wp_unpopulated', 'event_fork'] as const;
 const CONFIG_KEY =
   /^(thp|shmem_thp|zero_thp|hugetlb|ksm_zero|ksm_max_sharing|page_cluster|shrink_underused|(shmem_)?mthp\.\d{1,7}kB)$/;
 
@@ -183,6 +185,15 @@ const RULES: Readonly<Record<Operation['op'], Readonly<Record<string, OperationF
   pvm_write: { ...RANGE, ...required({ q: PROCESS, v: VALUE }) },
   mem_write: { ...RANGE, ...required({ v: VALUE }) },
   uffd_move: { ...RANGE, ...required({ to: PAGE }), ...optional({ allow_holes: SWITCH }) },
+  uffd_register: {
+    ...RANGE,
+    ...required({ mode: joined(UFFD_MODES) }),
+    ...optional({ features: joined(UFFD_FEATURES) }),
+  },
+  uffd_unregister: RANGE,
+  uffd_zero: RANGE,
+  uffd_wp: { ...RANGE, ...required({ on: SWITCH }) },
+  uffd_copy: { ...RANGE, ...required({ v: VALUE }), ...optional({ wp: SWITCH }) },
   prctl_merge: required({ p: PROCESS, on: SWITCH }),
   file: required({ id: FILE, n: COUNT, kind: oneOf(['tmp', 'memfd', 'memfd_hugetlb']) }),
   filewrite: { ...FILE_RANGE, ...required({ v: VALUE }) },

@@ -122,7 +122,7 @@ const RESULT = v.object({
   flt: v.optional(COUNT),
   maj: v.optional(COUNT),
   vals: v.optional(
-    v.array(v.tuple([v.union([v.number(), v.picklist(['SEGV', 'BUS']), v.null()]), COUNT])),
+    v.array(v.tuple([v.union([v.number(), v.picklist(['SEGV', 'BUS', 'UFFD']), v.null()]), COUNT])),
   ),
 });
 

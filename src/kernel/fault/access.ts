@@ -21,6 +21,7 @@ import {
   VM_FAULT_MAJOR,
   VM_FAULT_OOM,
   VM_FAULT_SIGSEGV,
+  VM_FAULT_USERFAULT,
 } from './fault_flags.js';
 import { FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_TOUCH, FOLL_WRITE } from './gup_flags.js';
 import { getUserPage } from './gup.js';
@@ -33,8 +34,8 @@ export interface FaultCounts {
   major: number;
 }
 
-/** The signal that ended an access. */
-export type AccessSignal = 'SEGV' | 'BUS';
+/** The signal that ended an access; `UFFD`: it waits for a userfaultfd handler. */
+export type AccessSignal = 'SEGV' | 'BUS' | 'UFFD';
 
 /** More faults than this for one access are a bug. */
 const FAULT_LIMIT = 16;
@@ -86,6 +87,7 @@ export function* userAccess(
     if (entry !== NIL) return pageOfEntry(kernel, mm, entry, vpn);
     const result = yield* userFault(kernel, mm, vpn, isWrite);
     if ((result & VM_FAULT_ERROR) !== 0) {
+      if ((result & VM_FAULT_USERFAULT) !== 0) return 'UFFD';
       return (result & (VM_FAULT_SIGSEGV | VM_FAULT_OOM)) !== 0 ? 'SEGV' : 'BUS';
     }
     if ((result & VM_FAULT_MAJOR) !== 0) counts.major += 1;

@@ -19,6 +19,12 @@ export const VM_FAULT_FALLBACK = 0x10;
 export const VM_FAULT_HWPOISON = 0x20;
 /** Something changed or must be waited for: look again. @kernel VM_FAULT_RETRY */
 export const VM_FAULT_RETRY = 0x40;
+/** User space must resolve the fault through a userfaultfd before the access can go on. */
+export const VM_FAULT_USERFAULT = 0x80;
 /** Any of the failures that end the access. @kernel VM_FAULT_ERROR */
 export const VM_FAULT_ERROR =
-  VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV | VM_FAULT_HWPOISON;
+  VM_FAULT_OOM |
+  VM_FAULT_SIGBUS |
+  VM_FAULT_SIGSEGV |
+  VM_FAULT_HWPOISON |
+  VM_FAULT_USERFAULT;

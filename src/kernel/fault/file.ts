@@ -9,6 +9,7 @@ import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddFileRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { isLargePage, mapFileRun, mapLargeFileFolio } from '../thp/file_fault.js';
+import { isUffdArmed } from '../uffd/context.js';
 import { isShmem, type AddressSpace } from '../vm/address_space.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
@@ -34,9 +35,9 @@ export function* doFileFault(
   const mapping = mappingOf(vma);
   const index = linearPageIndex(vma, vpn);
   const isWrite = (faultFlags & FAULT_WRITE) !== 0;
-  if (!isWrite) {
-    if (mapFaultAround(kernel, vma, vpn, mapping, false)) return 0;
-  }
+  // A userfaultfd sees every page by itself.
+  const mapsMore = !isUffdArmed(vma);
+  if (!isWrite && mapsMore && mapFaultAround(kernel, vma, vpn, mapping, false)) return 0;
   if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
   const wasCached = findCachedPage(mapping, index) !== NIL;
   if (isWrite && (vma.flags & VM_SHARED) === 0) {
@@ -46,8 +47,9 @@ export function* doFileFault(
   if (pfn === NIL) return VM_FAULT_OOM;
   const major = !wasCached && !isShmem(mapping) ? VM_FAULT_MAJOR : 0;
   if (isWrite) sharedPageMkwrite(kernel, vma, kernel.memory.folioOf(pfn));
-  if (mapLargeFileFolio(kernel, vma, vpn, pfn, isWrite)) return major;
-  if (!isWrite && !isShmem(mapping) && mapFaultAround(kernel, vma, vpn, mapping, true)) return major;
+  if (mapsMore && mapLargeFileFolio(kernel, vma, vpn, pfn, isWrite)) return major;
+  const seesRead = mapsMore && !isWrite && !isShmem(mapping);
+  if (seesRead && mapFaultAround(kernel, vma, vpn, mapping, true)) return major;
   const entry = kernel.pageTables.allocPte(vma.mm.pgd, vpn);
   if (kernel.pageTables.flags[entry] === 0) mapCachedPage(kernel, vma, entry, pfn, isWrite);
   return major;

@@ -9,18 +9,21 @@ import {
   KIND_SWAP,
   MARKER_GUARD,
   MARKER_POISONED,
+  MARKER_UFFD_WP,
   PTE_DIRTY,
   PTE_LEAF,
   PTE_PRESENT,
   PTE_TABLE,
+  PTE_UFFD_WP,
   PTE_WRITE,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
 import { restoreDeviceEntry } from '../rmap/device_exclusive.js';
 import { doSwapPage } from '../swap/swap_in.js';
 import { doHugePmdFault, doHugePmdWrite, isPmdFaultAllowed } from '../thp/huge_fault.js';
+import { handleUserfault, isUserfaultMissing } from '../uffd/userfault.js';
 import type { Vma } from '../vm/vma.js';
-import { VM_HUGETLB } from '../vm/vm_flags.js';
+import { VM_HUGETLB, VM_UFFD_MISSING, VM_UFFD_WP } from '../vm/vm_flags.js';
 import { doAnonymousPage } from './anonymous.js';
 import {
   FAULT_UNSHARE,
@@ -50,7 +53,7 @@ export function* handleMmFault(
   const pmd = pageTables.findPmd(vma.mm.pgd, vpn);
   const pmdFlags = pmd === NIL ? 0 : pageTables.flags[pmd];
   if (pmdFlags === 0) {
-    if (isPmdFaultAllowed(kernel, vma, vpn)) {
+    if (isPmdFaultAllowed(kernel, vma, vpn) && (vma.flags & VM_UFFD_MISSING) === 0) {
       const result = yield* doHugePmdFault(kernel, vma, vpn, faultFlags);
       if ((result & VM_FAULT_FALLBACK) === 0) return result;
     }
@@ -89,6 +92,7 @@ function* handlePteFault(
   const entry = pageTables.findPte(vma.mm.pgd, vpn);
   const flags = entry === NIL ? 0 : pageTables.flags[entry];
   if (flags === 0) {
+    if (isUserfaultMissing(vma, vpn)) return handleUserfault(vma);
     return vma.file === undefined
       ? yield* doAnonymousPage(kernel, vma, vpn, faultFlags)
       : yield* doFileFault(kernel, vma, vpn, faultFlags);
@@ -119,12 +123,36 @@ function* handleNonPresent(
     const marker = kernel.pageTables.payload[entry];
     if ((marker & MARKER_GUARD) !== 0) return VM_FAULT_SIGSEGV;
     if ((marker & MARKER_POISONED) !== 0) return VM_FAULT_HWPOISON;
-    // A write-protect marker without a listener: as missing.
-    kernel.pageTables.flags[entry] = 0;
-    return yield* handlePteFault(kernel, vma, vpn, faultFlags);
+    return yield* handleUffdWpMarker(kernel, vma, vpn, entry, faultFlags);
   }
   if (restoreDeviceEntry(kernel, vma, vpn, entry)) return 0;
   return VM_FAULT_RETRY;
+}
+
+/**
+ * A write-protect marker is an empty entry; what comes there is protected, unless the marker is
+ * left over from a registration that has ended. @kernel pte_marker_handle_uffd_wp
+ */
+function* handleUffdWpMarker(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  entry: number,
+  faultFlags: number,
+): Op<number> {
+  const { pageTables } = kernel;
+  pageTables.flags[entry] = 0;
+  const result = yield* handlePteFault(kernel, vma, vpn, faultFlags);
+  if ((vma.flags & VM_UFFD_WP) === 0) return result;
+  const mapped = pageTables.findPte(vma.mm.pgd, vpn);
+  const pte = pageTables.flags[mapped];
+  if ((pte & PTE_PRESENT) !== 0) {
+    pageTables.flags[mapped] = (pte | PTE_UFFD_WP) & ~PTE_WRITE;
+  } else if (pte === 0) {
+    pageTables.flags[mapped] = KIND_MARKER;
+    pageTables.payload[mapped] = MARKER_UFFD_WP;
+  }
+  return result;
 }
 
 /** Whether the entry at PMD level is a huge leaf. */

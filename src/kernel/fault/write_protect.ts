@@ -30,6 +30,7 @@ import {
   folioRemoveRmapPtes,
 } from '../rmap/folio_rmap.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
+import { handleUserfault, isUserfaultWp } from '../uffd/userfault.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_SHARED } from '../vm/vm_flags.js';
@@ -52,7 +53,8 @@ export function* doWpPage(
   const { memory, pageTables } = kernel;
   const isUnshare = (faultFlags & FAULT_UNSHARE) !== 0;
   if (!isUnshare && (pageTables.flags[entry] & PTE_UFFD_WP) !== 0) {
-    // Without a listener the protection is resolved in place, as in asynchronous mode.
+    if (isUserfaultWp(vma)) return handleUserfault(vma);
+    // In asynchronous mode the write itself resolves the protection.
     pageTables.flags[entry] &= ~PTE_UFFD_WP;
   }
   const isNormal = (pageTables.flags[entry] & PTE_SPECIAL) === 0;

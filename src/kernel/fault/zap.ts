@@ -19,10 +19,12 @@ import {
   KIND_MASK,
   KIND_SWAP,
   MARKER_GUARD,
+  MARKER_UFFD_WP,
   PTE_DIRTY,
   PTE_PRESENT,
   PTE_SPECIAL,
   PTE_TABLE,
+  PTE_UFFD_WP,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
 import { folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
@@ -124,6 +126,7 @@ function zapPtes(
     if (
       (page & (PG_HEAD | PG_TAIL)) === 0 &&
       (mapping[pfn] & MAPPING_TAG_MASK) === MAPPING_ANON &&
+      (pte & PTE_UFFD_WP) === 0 &&
       options.evenCows
     ) {
       // Small anonymous folio: the common case, in line.
@@ -188,6 +191,10 @@ function zapFolioBatch(
   for (let i = 0; i < count; i += 1) {
     const pte = flags[first + i];
     flags[first + i] = 0;
+    if ((pte & PTE_UFFD_WP) !== 0 && options.keepMarkers && vma.file !== undefined) {
+      flags[first + i] = KIND_MARKER;
+      payload[first + i] = MARKER_UFFD_WP;
+    }
     if ((pte & PTE_DIRTY) !== 0) isDirty = true;
     if ((pte & PTE_YOUNG) !== 0) isYoung = true;
     if (kernel.tracer !== undefined) {
@@ -217,7 +224,9 @@ function zapNonPresent(
   const { payload, flags } = kernel.pageTables;
   const kind = pte & KIND_MASK;
   if (kind === KIND_MARKER) {
-    if (options.keepMarkers && (payload[entry] & MARKER_GUARD) !== 0) return;
+    // A file's write-protect markers stay too: its pages can come back.
+    const kept = vma.file === undefined ? MARKER_GUARD : MARKER_GUARD | MARKER_UFFD_WP;
+    if (options.keepMarkers && (payload[entry] & kept) !== 0) return;
     flags[entry] = 0;
     return;
   }

@@ -8,6 +8,7 @@ import { downWrite, fullBarrier, updatePoint, upWrite, writePoint, type Op } fro
 import { TASK_SIZE_PAGES } from '../../base/units.js';
 import { hugetlbUnreserve } from '../hugetlb/reserve.js';
 import { anonVmaFork, unlinkAnonVmas } from '../rmap/anon_vma_clone.js';
+import { dupUserfaultfd } from '../uffd/fork.js';
 import { linkFileAfter, unlinkFile } from '../vm/file_map.js';
 import { Mm } from '../vm/mm.js';
 import { duplicateVma } from '../vm/vma_split.js';
@@ -62,6 +63,7 @@ function* forkVmas(kernel: Kernel, parent: Mm, child: Mm): Op<number> {
     copy.ownsReservation = false;
     copy.reservedPages = undefined;
     copy.flags &= ~(VM_LOCKED | VM_LOCKONFAULT);
+    dupUserfaultfd(copy, vma);
     const isWiped = (vma.flags & VM_WIPEONFORK) !== 0;
     if (isWiped) {
       copy.anonVma = undefined;

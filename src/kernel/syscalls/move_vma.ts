@@ -4,6 +4,7 @@ import type { Kernel } from '../kernel.js';
 import { unmergeKsmPages } from '../ksm/unmerge.js';
 import type { Op } from '../op/prims.js';
 import { unlinkAnonVmas } from '../rmap/anon_vma_clone.js';
+import { VM_UFFD_FLAGS } from '../uffd/context.js';
 import { copyVma } from '../vm/copy_vma.js';
 import { findVma, findVmaIndex, type Mm } from '../vm/mm.js';
 import { unmapRange } from '../vm/unmap.js';
@@ -37,6 +38,8 @@ export function* moveVma(
   const copied = yield* copyVma(kernel, vma, at, to, newPages);
   if (copied === undefined) return -ENOMEM;
   const { vma: target, source, needRmapLocks } = copied;
+  // A moved VMA is registered no more: there is no listener that follows moves.
+  target.flags &= ~VM_UFFD_FLAGS;
   yield* movePageTables(kernel, source, at, target, to, oldPages, needRmapLocks);
   if ((source.flags & VM_HUGETLB) !== 0) {
     // The reservation has gone with the copy.

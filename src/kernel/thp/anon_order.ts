@@ -1,6 +1,7 @@
 import { ENTRIES_PER_TABLE, PMD_ORDER } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { OrderMode, ThpMode } from '../profile.js';
+import { isUffdArmed } from '../uffd/context.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_HUGEPAGE, VM_NOHUGEPAGE } from '../vm/vm_flags.js';
 
@@ -40,6 +41,8 @@ export function blockFitsVma(vma: Vma, vpn: number, order: number): boolean {
  * whose aligned block lies in the VMA and has only empty entries; 0 if none.
  */
 export function anonFaultOrder(kernel: Kernel, vma: Vma, vpn: number, entry: number): number {
+  // A userfaultfd sees every page by itself.
+  if (isUffdArmed(vma)) return 0;
   const mask = allowableAnonOrders(kernel, vma) & ((1 << PMD_ORDER) - 1);
   if (mask === 0) return 0;
   for (let order = PMD_ORDER - 1; order >= MIN_ANON_ORDER; order -= 1) {

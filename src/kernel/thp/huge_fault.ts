@@ -10,6 +10,7 @@ import { PTE_DIRTY, PTE_LEAF, PTE_SPECIAL, PTE_UFFD_WP, PTE_YOUNG } from '../pgt
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap } from '../rmap/folio_rmap.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
+import { handleUserfault, isUserfaultWp } from '../uffd/userfault.js';
 import { MM_ANONPAGES } from '../vm/mm.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
 import { allowableAnonOrders, blockFitsVma } from './anon_order.js';
@@ -90,7 +91,8 @@ export function* doHugePmdWrite(
   const { memory, pageTables } = kernel;
   const isWrite = (faultFlags & FAULT_WRITE) !== 0;
   if (isWrite && (pageTables.flags[pmd] & PTE_UFFD_WP) !== 0) {
-    // Without a listener the protection is resolved in place, as in asynchronous mode.
+    if (isUserfaultWp(vma)) return handleUserfault(vma);
+    // In asynchronous mode the write itself resolves the protection.
     pageTables.flags[pmd] &= ~PTE_UFFD_WP;
   }
   if (!isAnonymous(vma)) return splitAndFallBack(kernel, vma, vpn, pmd);

@@ -1,4 +1,5 @@
 import { RwSem } from '../op/prims.js';
+import type { UffdContext } from '../uffd/context.js';
 import type { Vma } from './vma.js';
 
 /** Index of a counter in `Mm.rss`. @kernel MM_FILEPAGES */
@@ -52,6 +53,8 @@ export class Mm {
   memcg = 0;
   /** transparent huge pages switched off by prctl. @kernel MMF_DISABLE_THP */
   thpDisabled = false;
+  /** Its userfaultfd. @kernel vm_userfaultfd_ctx.ctx */
+  uffd: UffdContext | undefined = undefined;
   /** Torn down. */
   dead = false;
 

@@ -1,0 +1,140 @@
+import { NIL } from '../../base/units.js';
+import { EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM } from '../errno.js';
+import { allocUserFolio } from '../fault/alloc.js';
+import { mapCachedPage } from '../fault/file.js';
+import { presentFlags, writtenFlags } from '../fault/pte_values.js';
+import { addNewCacheFolio, findCachedPage } from '../file/page_cache.js';
+import type { Kernel } from '../kernel.js';
+import { downRead, upRead, type Op } from '../op/prims.js';
+import { folioAddLruVma } from '../phys/mlock.js';
+import { PG_DIRTY } from '../phys/page_flags.js';
+import {
+  KIND_MARKER,
+  KIND_MASK,
+  MARKER_UFFD_WP,
+  PTE_LEAF,
+  PTE_PRESENT,
+  PTE_SPECIAL,
+  PTE_UFFD_WP,
+  PTE_WRITE,
+} from '../pgtable/pte.js';
+import { anonVmaPrepare } from '../rmap/anon_vma.js';
+import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
+import { isShmem, type AddressSpace } from '../vm/address_space.js';
+import { findVma, MM_ANONPAGES, type Mm } from '../vm/mm.js';
+import { isAnonymous, linearPageIndex, type Vma } from '../vm/vma.js';
+import { VM_SHARED, VM_UFFD_WP } from '../vm/vm_flags.js';
+import { isUffdArmed } from './context.js';
+
+/** What is put into the empty entries. */
+export interface UffdFill {
+  /** Content of each page; undefined = the zero page (UFFDIO_ZEROPAGE). */
+  readonly value: number | undefined;
+  /** Protect the new pages against writes. @kernel MFILL_ATOMIC_WP */
+  readonly isProtected: boolean;
+}
+
+/**
+ * UFFDIO_COPY and UFFDIO_ZEROPAGE: fills empty entries of a registered range with new pages.
+ * Returns 0 or a negative errno; -EAGAIN if only some pages were filled. @kernel mfill_atomic
+ */
+export function* uffdioFill(
+  kernel: Kernel,
+  mm: Mm,
+  at: number,
+  lengthPages: number,
+  fill: UffdFill,
+): Op<number> {
+  if (lengthPages <= 0) return -EINVAL;
+  yield* downRead(mm.mmapLock);
+  const result = yield* fillLocked(kernel, mm, at, lengthPages, fill);
+  yield* upRead(mm.mmapLock);
+  return result;
+}
+
+function* fillLocked(
+  kernel: Kernel,
+  mm: Mm,
+  at: number,
+  lengthPages: number,
+  fill: UffdFill,
+): Op<number> {
+  const vma = findVma(mm, at);
+  if (vma === undefined || at + lengthPages > vma.end || !isUffdArmed(vma)) return -ENOENT;
+  if (fill.isProtected && (vma.flags & VM_UFFD_WP) === 0) return -EINVAL;
+  const mapping = vma.file?.mapping;
+  if (!isAnonymous(vma) && (mapping === undefined || !isShmem(mapping))) return -EINVAL;
+  const isShared = (vma.flags & VM_SHARED) !== 0;
+  if (!isShared && (yield* anonVmaPrepare(kernel, vma)) !== 0) return -ENOMEM;
+  for (let vpn = at; vpn < at + lengthPages; vpn += 1) {
+    const failed =
+      isShared && mapping !== undefined
+        ? fillSharedPage(kernel, vma, vpn, mapping, fill)
+        : yield* fillPrivatePage(kernel, vma, vpn, fill);
+    if (failed !== 0) return vpn === at ? failed : -EAGAIN;
+  }
+  return 0;
+}
+
+/** The empty PTE of a page, or NIL if something is there; a protection marker counts as empty. */
+function emptyEntry(kernel: Kernel, vma: Vma, vpn: number): number {
+  const { pageTables } = kernel;
+  const pmd = pageTables.allocPmd(vma.mm.pgd, vpn);
+  if ((pageTables.flags[pmd] & PTE_LEAF) !== 0) return NIL;
+  const entry = pageTables.allocPte(vma.mm.pgd, vpn);
+  const pte = pageTables.flags[entry];
+  const isMarker =
+    (pte & (PTE_PRESENT | KIND_MASK)) === KIND_MARKER &&
+    pageTables.payload[entry] === MARKER_UFFD_WP;
+  return pte === 0 || isMarker ? entry : NIL;
+}
+
+/** @kernel mfill_atomic_pte_copy, mfill_atomic_pte_zeropage */
+function* fillPrivatePage(kernel: Kernel, vma: Vma, vpn: number, fill: UffdFill): Op<number> {
+  if (emptyEntry(kernel, vma, vpn) === NIL) return -EEXIST;
+  const { pageTables, memory } = kernel;
+  if (fill.value === undefined) {
+    const entry = emptyEntry(kernel, vma, vpn);
+    if (pageTables.flags[entry] !== 0) return -EEXIST;
+    pageTables.payload[entry] = memory.zeroPfn;
+    pageTables.flags[entry] = presentFlags(vma) | PTE_SPECIAL;
+    return 0;
+  }
+  const page = yield* allocUserFolio(kernel, vma.mm, 0);
+  if (page === NIL) return -ENOMEM;
+  memory.content[page] = fill.value;
+  const entry = emptyEntry(kernel, vma, vpn);
+  folioAddNewAnonRmap(kernel, page, vma, vpn, true);
+  folioAddLruVma(kernel, page, vma);
+  pageTables.payload[entry] = page;
+  pageTables.flags[entry] = filledFlags(writtenFlags(vma), fill);
+  vma.mm.rss[MM_ANONPAGES] += 1;
+  return 0;
+}
+
+/** The file gets the page, and the entry maps it. @kernel shmem_mfill_atomic_pte */
+function fillSharedPage(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  mapping: AddressSpace,
+  fill: UffdFill,
+): number {
+  const entry = emptyEntry(kernel, vma, vpn);
+  if (entry === NIL) return -EEXIST;
+  const index = linearPageIndex(vma, vpn);
+  if (index >= mapping.sizePages) return -EFAULT;
+  if (findCachedPage(mapping, index) !== NIL || mapping.swapped.has(index)) return -EEXIST;
+  const page = addNewCacheFolio(kernel, mapping, index, 0, vma.mm.memcg);
+  if (page === NIL) return -ENOMEM;
+  kernel.memory.content[page] = fill.value ?? 0;
+  kernel.memory.flags[page] |= PG_DIRTY;
+  mapCachedPage(kernel, vma, entry, page, true);
+  const { flags } = kernel.pageTables;
+  flags[entry] = filledFlags(flags[entry], fill);
+  return 0;
+}
+
+function filledFlags(pte: number, fill: UffdFill): number {
+  return fill.isProtected ? (pte | PTE_UFFD_WP) & ~PTE_WRITE : pte;
+}
