@@ -3,6 +3,18 @@ import type { CommandEntry } from './command.js';
 /** Every command, in the order of the help page. A command is loaded when it is run. */
 export const commandTable: readonly CommandEntry[] = [
   {
+    name: 'replay',
+    summary: 'replay a recording and prove it against its snapshots',
+    example: 'rmap replay examples/redis',
+    load: () => import('./commands/replay.js'),
+  },
+  {
+    name: 'record',
+    summary: 'record the memory activity of a program and what it forks',
+    example: 'rmap record -o redis.rec --for 60s -- redis-server --port 7777',
+    load: () => import('./commands/record.js'),
+  },
+  {
     name: 'run',
     summary: 'run scenarios and write what the machine holds',
     example: 'rmap run test/cases/cow_basic.ops.jsonl --json',

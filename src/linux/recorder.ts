@@ -14,7 +14,7 @@ import type {
   SnapshotReport,
   StopReason,
 } from './recorder_options.js';
-import { controlTarget } from './recording_target.js';
+import { checkTarget, controlTarget } from './recording_target.js';
 import type { TargetControl } from './recording_target.js';
 import { RingDrain } from './ring_pages.js';
 import { SessionJournal, ownProcessId } from './session_journal.js';
@@ -32,6 +32,7 @@ const gzipAsync = promisify(gzip);
 const BUSY_POLL_MS = 20;
 const IDLE_POLL_MS = 100;
 const BUSY_BYTES = 64 << 10;
+const PROGRESS_MS = 500;
 /** Encoding a snapshot lets the ring buffers wait no longer than this. */
 const ENCODE_SLICE_MS = 15;
 
@@ -40,8 +41,8 @@ export interface RecordListener {
   started(pids: readonly number[]): void;
   cleanedUp(report: CleanUpReport): void;
   snapshotTaken(snapshot: SnapshotReport): void;
-  /** About ten times a second. */
-  progress(rawBytes: number): void;
+  /** Events read so far; about twice a second. */
+  progress(events: number): void;
 }
 
 type Wish = { readonly stop: StopReason } | 'snapshot';
@@ -89,6 +90,8 @@ class Recording {
   readonly #startMs = performance.now();
   readonly #startCpu = process.cpuUsage();
   readonly #snapshots: { readonly report: SnapshotReport; readonly totals: SnapshotTotals }[] = [];
+  readonly #cpus: readonly number[];
+  #progressMs = performance.now();
   #knownPids = new Set<number>();
   #nextSnapshotMs = Number.POSITIVE_INFINITY;
   #commandEnd: CommandEnd | undefined;
@@ -109,6 +112,7 @@ class Recording {
     this.#session = session;
     this.#target = target;
     this.#drain = new RingDrain(session.instance, directory);
+    this.#cpus = session.instance.cpus();
   }
 
   async run(): Promise<RecordReport> {
@@ -131,9 +135,11 @@ class Recording {
       this.#session.start();
       this.#target.go();
     } else {
-      // Nobody may run between the first event and the snapshot that the replay starts from.
+      // Following takes tens of ms, so it is done before the pause. Nobody may run between the
+      // first event and the snapshot that the replay starts from.
+      this.#session.follow(this.#target.firstTids());
       await this.#snapshot('start', () => {
-        this.#session.follow(this.#target.firstTids());
+        this.#session.followMissing(this.#target.firstTids());
         this.#session.start();
       });
     }
@@ -149,12 +155,30 @@ class Recording {
   async #loop(): Promise<StopReason> {
     for (;;) {
       const waitingBytes = this.#drain.drain();
-      this.#listener.progress(this.#drain.rawBytes);
+      this.#reportProgress();
       const stop = await this.#step();
       if (stop !== undefined) return stop;
       const isBusy = waitingBytes > BUSY_BYTES || this.#options.snapshotAtFork;
       await this.#wishes.wait(isBusy ? BUSY_POLL_MS : IDLE_POLL_MS);
     }
+  }
+
+  #reportProgress(): void {
+    const now = performance.now();
+    if (now - this.#progressMs < PROGRESS_MS) return;
+    this.#progressMs = now;
+    this.#listener.progress(this.#ringTotals().events);
+  }
+
+  #ringTotals(): { readonly events: number; readonly lostEvents: number } {
+    let events = 0;
+    let lostEvents = 0;
+    for (const cpu of this.#cpus) {
+      const ring = this.#session.instance.stats(cpu);
+      events += ring.readEvents;
+      lostEvents += ring.overrunEvents + ring.droppedEvents + ring.commitOverrunEvents;
+    }
+    return { events, lostEvents };
   }
 
   /** One look at what is to be done; a reason if the recording is over. */
@@ -201,15 +225,8 @@ class Recording {
     if (stopReason !== 'command ended') {
       this.#target.signal(stopReason === 'interrupted' ? 'SIGINT' : 'SIGTERM');
     }
-    const stats = this.#session.instance.cpus();
     await this.#drain.finish();
-    let events = 0;
-    let lostEvents = 0;
-    for (const cpu of stats) {
-      const ring = this.#session.instance.stats(cpu);
-      events += ring.readEvents;
-      lostEvents += ring.overrunEvents + ring.droppedEvents + ring.commitOverrunEvents;
-    }
+    const { events, lostEvents } = this.#ringTotals();
     const cpu = process.cpuUsage(this.#startCpu);
     const report: Omit<RecordReport, 'sizeBytes'> = {
       schemaVersion: 1,
@@ -220,7 +237,7 @@ class Recording {
       lostEvents,
       rawBytes: this.#drain.rawBytes - this.#directory.droppedBytes,
       mostWaitingBytes: this.#drain.mostWaitingBytes,
-      bufferBytes: this.#options.bufferKib * 1024 * stats.length,
+      bufferBytes: this.#options.bufferKib * 1024 * this.#cpus.length,
       snapshots: this.#snapshots.map((snapshot) => snapshot.report),
       recorderCpuMs: (cpu.user + cpu.system) / 1000,
       targetCpuMs,
@@ -355,8 +372,9 @@ export async function record(
   options: RecordOptions,
   listener: RecordListener,
 ): Promise<RecordReport> {
-  const cleaned = clearStaleSessions();
-  listener.cleanedUp(cleaned);
+  RecordingDirectory.check(options.path, options.mayReplace);
+  checkTarget(options.target);
+  listener.cleanedUp(clearStaleSessions());
   const tracefs = ensureTracefs();
   const wishes = new Wishes();
   const stopListening = listenForSignals(wishes);
@@ -373,6 +391,9 @@ export async function record(
     target = controlTarget(options.target, journal, () => opened.followedPids());
     opened.arm();
     return await new Recording(options, listener, wishes, directory, opened, target).run();
+  } catch (error) {
+    directory?.discard();
+    throw error;
   } finally {
     target?.release();
     session?.instance.remove();

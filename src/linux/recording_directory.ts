@@ -59,16 +59,20 @@ export class RecordingDirectory {
   }
 
   /** Throws `RmapError('usage')` if the path exists and may not be replaced. */
-  static create(path: string, mayReplace: boolean): RecordingDirectory {
-    if (existsSync(path)) {
-      if (!mayReplace) {
-        throw new RmapError('usage', `${path} exists: choose another name with -o, or use -f`);
-      }
-      if (!statSync(path).isDirectory() || !isReplaceable(path)) {
-        throw new RmapError('usage', `${path} exists and is no recording: remove it yourself`);
-      }
-      rmSync(path, { recursive: true });
+  static check(path: string, mayReplace: boolean): void {
+    if (!existsSync(path)) return;
+    if (!mayReplace) {
+      throw new RmapError('usage', `${path} exists: choose another name with -o, or use -f`);
     }
+    if (!statSync(path).isDirectory() || !isReplaceable(path)) {
+      throw new RmapError('usage', `${path} exists and is no recording: remove it yourself`);
+    }
+  }
+
+  /** Makes the directory; an older recording is removed if it may be. */
+  static create(path: string, mayReplace: boolean): RecordingDirectory {
+    RecordingDirectory.check(path, mayReplace);
+    rmSync(path, { recursive: true, force: true });
     mkdirSync(path, { mode: 0o700, recursive: true });
     const directory = new RecordingDirectory(path);
     directory.writeFile(RESERVE_FILE, new Uint8Array(RESERVE_BYTES).fill(0x5a));
@@ -138,6 +142,13 @@ export class RecordingDirectory {
     let sizeBytes = 0;
     for (const name of readdirSync(this.path)) sizeBytes += statSync(join(this.path, name)).size;
     return sizeBytes;
+  }
+
+  /** Removes the directory if the recording never began: there is no manifest yet. */
+  discard(): void {
+    if (existsSync(join(this.path, MANIFEST_FILE))) return;
+    this.close();
+    rmSync(this.path, { recursive: true });
   }
 
   #appendMember(stream: OpenStream, member: Uint8Array, rawBytes: number): void {

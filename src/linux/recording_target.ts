@@ -14,7 +14,7 @@ import {
 import type { ProcessId } from './processes.js';
 import { sessionName } from './session_journal.js';
 import type { SessionJournal } from './session_journal.js';
-import { prepareCommand } from './start_stub.js';
+import { findProgram, prepareCommand } from './start_stub.js';
 import type { CommandEnd, PreparedCommand } from './start_stub.js';
 import type { RecordTarget } from './recorder_options.js';
 
@@ -110,13 +110,6 @@ function pidsControl(
   journal: SessionJournal,
   followed: () => readonly number[],
 ): TargetControl {
-  const ids = identities(roots);
-  for (const pid of roots) {
-    if (!ids.some((id) => id.pid === pid && isAlive(id))) {
-      throw new RmapError('usage', `there is no process ${pid}`);
-    }
-    if (pid === process.pid) throw new RmapError('usage', 'rmap cannot record itself');
-  }
   const first = withDescendants(roots);
   const pids = (): readonly number[] => {
     const running = followed();
@@ -150,9 +143,6 @@ export function findCgroup(path: string): Cgroup {
 
 function cgroupControl(path: string, journal: SessionJournal): TargetControl {
   const cgroup = findCgroup(path);
-  if (cgroup.pids().includes(process.pid)) {
-    throw new RmapError('usage', `${path} contains rmap itself: it cannot be held for a snapshot`);
-  }
   const startCpuNs = cgroup.cpuTimeNs();
   const freezer = freezerPause(cgroup);
   return {
@@ -175,6 +165,30 @@ function cgroupControl(path: string, journal: SessionJournal): TargetControl {
     cpuTimeMs: () => (cgroup.cpuTimeNs() - startCpuNs) / 1e6,
     release: () => undefined,
   };
+}
+
+/** Throws `RmapError('usage')` if there is no such program, process or cgroup. */
+export function checkTarget(target: RecordTarget): void {
+  switch (target.kind) {
+    case 'command':
+      findProgram(target.command[0] ?? '');
+      return;
+    case 'pids':
+      for (const pid of target.pids) {
+        const id = processId(pid);
+        if (id === undefined || !isAlive(id)) {
+          throw new RmapError('usage', `there is no process ${pid}`);
+        }
+        if (withDescendants([pid]).includes(process.pid)) {
+          throw new RmapError('usage', `rmap itself runs below process ${pid}: it cannot be held`);
+        }
+      }
+      return;
+    case 'cgroup':
+      if (findCgroup(target.path).pids().includes(process.pid)) {
+        throw new RmapError('usage', `${target.path} contains rmap itself: it cannot be held`);
+      }
+  }
 }
 
 /**

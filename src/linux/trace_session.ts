@@ -53,6 +53,13 @@ export class TraceSession {
     this.instance.append('set_event_pid', tids.join(' '));
   }
 
+  /** Follows those of the threads that are not followed yet. */
+  followMissing(tids: readonly number[]): void {
+    const followed = new Set(this.instance.read('set_event_pid').split('\n').map(Number));
+    const missing = tids.filter((tid) => !followed.has(tid));
+    if (missing.length > 0) this.follow(missing);
+  }
+
   /** Switches the events on, for the followed threads only. */
   arm(): void {
     this.follow([...this.#helperTids]);
