@@ -15,6 +15,12 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import('./commands/record.js'),
   },
   {
+    name: 'import',
+    summary: 'turn text of perf, ftrace or strace into a recording',
+    example: 'rmap import trace.txt -o trace.rmap',
+    load: () => import('./commands/import.js'),
+  },
+  {
     name: 'run',
     summary: 'run scenarios and write what the machine holds',
     example: 'rmap run test/cases/cow_basic.ops.jsonl --json',

@@ -55,7 +55,7 @@ export interface EventReadOptions {
  */
 export interface Recording {
   readonly path: string;
-  readonly format: 'native' | 'jsonl' | 'raw' | 'memory';
+  readonly format: 'native' | 'jsonl' | 'raw' | 'text';
   readonly info: RecordingInfo;
   /** Complete for native recordings; filled while reading for the others. */
   readonly strings: StringTable;

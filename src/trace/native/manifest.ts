@@ -112,7 +112,8 @@ export function parseManifest(text: string, where: string): Manifest {
 }
 
 export function formatManifest(manifest: Omit<Manifest, 'format' | 'formatVersion'>): string {
-  const whole = { format: FORMAT_NAME, formatVersion: FORMAT_VERSION, ...manifest };
+  // Last, so that the version of what was converted does not count.
+  const whole = { format: FORMAT_NAME, ...manifest, formatVersion: FORMAT_VERSION };
   return `${JSON.stringify(whole, undefined, 1)}\n`;
 }
 

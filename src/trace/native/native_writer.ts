@@ -26,6 +26,8 @@ export interface WrittenRecording {
   readonly events: number;
   readonly snapshots: number;
   readonly sizeBytes: number;
+  /** −1 if some were lost but nobody counted. */
+  readonly lostEvents: number;
 }
 
 /**
@@ -83,13 +85,14 @@ export class RecordingWriter {
   /** Writes the manifest and gives the recording its name. */
   finish(info: WriterInfo): WrittenRecording {
     const tables = asFileError(this.#work, () => this.#finishTables());
+    const lostEvents = info.lostEvents === 0 ? this.#lostEvents : info.lostEvents;
     const manifest = formatManifest({
       ...info,
       unknowns: [...info.unknowns],
       pageSizeBytes: 4096,
       events: this.#eventCount,
       durationNs: this.#durationNs,
-      lostEvents: info.lostEvents === 0 ? this.#lostEvents : info.lostEvents,
+      lostEvents,
       snapshots: this.#snapshots,
       fields: Object.fromEntries([...this.#dictionaries.fields].map(([k, f]) => [k, [...f]])),
       tables,
@@ -105,6 +108,7 @@ export class RecordingWriter {
       events: this.#eventCount,
       snapshots: this.#snapshots.length,
       sizeBytes,
+      lostEvents,
     };
   }
 
