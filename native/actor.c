@@ -224,6 +224,12 @@ static void print_pids(void) {
   printf("]}\n");
 }
 
+/* Our caller is gone: what it still had in the pipe is of no interest to anybody. */
+static int is_abandoned(void) {
+  struct pollfd input = {0, 0, 0};
+  return poll(&input, 1, 0) > 0;
+}
+
 static void on_signal(int signal) {
   (void)signal;
   /* Closing our input ends the main loop after the operation at hand. */
@@ -267,7 +273,7 @@ int main(int argc, char **argv) {
   host_open(argv[2]);
   printf("{\"ready\":1}\n");
   fflush(stdout);
-  while (fgets(line, sizeof line, stdin)) {
+  while (fgets(line, sizeof line, stdin) && !is_abandoned()) {
     if (!parse_operation(line, &operation)) {
       give_up("malformed line", -1);
     } else if (!strcmp(operation.name, "begin")) {

@@ -58,7 +58,7 @@ static void undo(char *line) {
   if (!strcmp(line, "swapoff")) swapoff(path);
   if (!strcmp(line, "unlink")) unlink(path);
   if (!strcmp(line, "zram")) write_text("/sys/class/zram-control/hot_remove", path);
-  for (int i = 0; !strcmp(line, "rmdir") && i < 100 && rmdir(path) && errno == EBUSY; i++)
+  for (int i = 0; !strcmp(line, "rmdir") && i < 300 && rmdir(path) && errno == EBUSY; i++)
     usleep(10000);
 }
 

@@ -69,9 +69,6 @@ export class LiveServer {
     if (process.getuid?.() !== 0) {
       throw new RmapError('environment', 'live scenarios need root: they read kernel memory');
     }
-    if (readFileSync('/proc/swaps', 'utf8').trim().split('\n').length > 1) {
-      throw new RmapError('environment', 'live scenarios need a host without active swap areas');
-    }
     const programs = await nativePrograms();
     const actor = new LineProcess('actor', programs.actor, [RUN_DIRECTORY, WORK_DIRECTORY]);
     const observer = new LineProcess('observer', programs.observer, [
@@ -85,6 +82,10 @@ export class LiveServer {
       if (first['waiting'] !== undefined) {
         options.onWait?.();
         await actor.next();
+      }
+      // Only now: what a killed run left has been undone.
+      if (readFileSync('/proc/swaps', 'utf8').trim().split('\n').length > 1) {
+        throw new RmapError('environment', 'live scenarios need a host without active swap areas');
       }
       const fixed = fixedEnvironment();
       const server = new LiveServer(actor, observer, restingValues(fixed));

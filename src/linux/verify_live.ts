@@ -54,8 +54,14 @@ function readGivenState(file: string): StateFile | undefined {
   return existsSync(path) ? parseStateFile(readFileSync(path, 'utf8'), path) : undefined;
 }
 
-async function verifyScenario(
-  server: LiveServer,
+/** What performs scenarios: a `LiveServer`. */
+export interface ScenarioRunner {
+  run(operations: readonly Operation[]): Promise<StateFile>;
+}
+
+/** Performs one scenario file until the kernel agrees with all it is compared with, or `tries`. */
+export async function verifyScenario(
+  server: ScenarioRunner,
   file: string,
   options: VerifyLiveOptions,
 ): Promise<LiveVerdict> {
