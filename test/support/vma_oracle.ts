@@ -1,3 +1,4 @@
+import type { IntervalTree } from '../../src/base/interval_tree.js';
 import { NIL } from '../../src/base/units.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import type { Vma } from '../../src/kernel/vm/vma.js';
@@ -17,6 +18,12 @@ export function vmaProblems(kernel: Kernel): string[] {
     });
   }
   for (const vma of vmas) problems.push(...chainProblems(kernel, vma));
+  for (const mapping of kernel.mappings) {
+    if (mapping === undefined) continue;
+    const mapped = vmas.filter(({ file }) => file?.mapping === mapping).length;
+    const onTree = rowCount(kernel, mapping.iMmap);
+    if (onTree !== mapped) problems.push(`file ${mapping.id}: ${onTree} VMAs on its tree`);
+  }
   problems.push(...sameAnonVmaProblems(vmas));
   problems.push(...anonVmaProblems(kernel, vmas));
   return problems;
@@ -62,6 +69,12 @@ function hasKey(kernel: Kernel, row: number, vma: Vma): boolean {
   );
 }
 
+function rowCount({ intervals }: Kernel, tree: IntervalTree): number {
+  let count = 0;
+  for (let row = intervals.firstRow(tree); row !== NIL; row = intervals.nextRow(row)) count += 1;
+  return count;
+}
+
 /** VMAs with the same anon_vma must lead to the same set of anon_vmas: merging relies on it. */
 function sameAnonVmaProblems(vmas: readonly Vma[]): string[] {
   const first = new Map<number, Vma>();
@@ -89,8 +102,7 @@ function anonVmaProblems(kernel: Kernel, vmas: readonly Vma[]): string[] {
     const { id, tree } = anonVma;
     const wrong = intervals.check(tree);
     if (wrong !== undefined) problems.push(`anon_vma ${id}: ${wrong}`);
-    let onTree = 0;
-    for (let row = intervals.firstRow(tree); row !== NIL; row = intervals.nextRow(row)) onTree += 1;
+    const onTree = rowCount(kernel, tree);
     const connected = vmas.filter((vma) => vma.anonVmaChain.some((avc) => avc.anonVma === anonVma));
     if (onTree === 0) problems.push(`anon_vma ${id} lives with an empty tree`);
     if (onTree !== connected.length) problems.push(`anon_vma ${id}: ${onTree} edges on its tree`);

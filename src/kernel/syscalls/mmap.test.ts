@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { REGION_START, VmScript } from '../../../test/support/vm_script.js';
 import { vmaProblems } from '../../../test/support/vma_oracle.js';
 import { runToEnd } from '../op/prims.js';
+import { putMapping } from '../vm/file_map.js';
 import { MMAP_BASE_PAGES } from '../vm/unmapped_area.js';
 import { MAP_ANONYMOUS, MAP_PRIVATE, parseMapFlags, parseMremapFlags } from './map_flags.js';
 import { doMmap } from './mmap.js';
@@ -159,7 +160,11 @@ describe('files', () => {
     script.write(0, 4);
     const { mapping } = script.vma(0).file!;
     script.unmap(0, 4);
+    // Even without any descriptor.
+    runToEnd(putMapping(script.kernel, mapping));
+    expect(mapping.users).toBe(0);
     expect(mapping.pages.size).toBe(4);
+    expect(() => runToEnd(putMapping(script.kernel, mapping))).toThrow(/once too often/);
   });
 
   it('a forked VMA comes behind its parent’s on the file’s tree', () => {

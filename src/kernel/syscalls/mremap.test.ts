@@ -176,6 +176,29 @@ describe('mremap: moves (spec 97 §5)', () => {
     expectSound(fits);
   });
 
+  it('merge it on the left side too, and between two unwritten neighbours', () => {
+    const left = new VmScript();
+    left.map(0, 4);
+    left.write(0, 4);
+    left.move(0, 4, 32);
+    left.map(4, 4);
+    left.move(32, 4, 0);
+    expect(left.ranges()).toBe('0-8');
+    expect(left.chain(0)).toEqual([1]);
+    expectSound(left);
+
+    const between = new VmScript();
+    between.map(4, 4);
+    between.write(4, 4);
+    between.move(4, 4, 32);
+    between.map(0, 4);
+    between.map(8, 4);
+    between.move(32, 4, 4);
+    expect(between.ranges()).toBe('0-12');
+    expect(between.chain(0)).toEqual([1]);
+    expectSound(between);
+  });
+
   it('do not merge what came through fork into an unwritten neighbour', () => {
     const script = new VmScript();
     script.map(4, 4);

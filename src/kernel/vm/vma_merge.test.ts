@@ -230,6 +230,35 @@ describe('changed flags', () => {
     expectSound(script);
   });
 
+  it('split and join the mapping of a file on its tree too', () => {
+    const script = new VmScript();
+    script.run({ op: 'file', id: 'f', n: 8, kind: 'memfd' });
+    script.mapFile('f', 0, 8, 'shared');
+    const { mapping } = script.vma(0).file!;
+    expect(mapping.users).toBe(2);
+    script.protect(2, 2, 'r');
+    expect(script.ranges()).toBe('0-2 2-4 4-8');
+    expect([script.vma(2).pgoff, script.vma(4).pgoff]).toEqual([2, 4]);
+    expect(mapping.users).toBe(4);
+    expectSound(script);
+    script.protect(2, 2, 'rw');
+    expect(script.ranges()).toBe('0-8');
+    expect(mapping.users).toBe(2);
+    expectSound(script);
+  });
+
+  it('never join two mappings of one file, or a file and anonymous memory', () => {
+    const script = new VmScript();
+    script.run({ op: 'file', id: 'f', n: 8, kind: 'memfd' });
+    script.mapFile('f', 0, 4, 'private', 0);
+    script.mapFile('f', 4, 4, 'private', 4);
+    script.map(8, 4);
+    script.vma(8).pgoff = 8;
+    script.protect(4, 4, 'r');
+    script.protect(4, 4, 'rw');
+    expect(script.ranges()).toBe('0-4 4-8 8-12');
+  });
+
   it('stop with ENOMEM when the chain cannot be copied, and change nothing', () => {
     const script = faultedBehindUnfaulted(0);
     script.kernel.failAllocation = 1;

@@ -3,7 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { REGION_START, VmScript } from '../../../test/support/vm_script.js';
 import { vmaProblems } from '../../../test/support/vma_oracle.js';
 import type { MadviseAdvice, Prot } from '../operation.js';
-import { VM_DONTCOPY, VM_DONTDUMP, VM_EXEC, VM_READ, VM_WIPEONFORK, VM_WRITE } from './vm_flags.js';
+import {
+  VM_DONTCOPY,
+  VM_DONTDUMP,
+  VM_EXEC,
+  VM_READ,
+  VM_SHARED,
+  VM_WIPEONFORK,
+  VM_WRITE,
+} from './vm_flags.js';
 
 const PAGES = 24;
 const PROCESSES = 4;
@@ -14,7 +22,8 @@ interface OraclePage {
   readonly value: number;
 }
 
-const COMPARED = VM_READ | VM_WRITE | VM_EXEC | VM_DONTCOPY | VM_WIPEONFORK | VM_DONTDUMP;
+const COMPARED =
+  VM_SHARED | VM_READ | VM_WRITE | VM_EXEC | VM_DONTCOPY | VM_WIPEONFORK | VM_DONTDUMP;
 
 const PROT_BITS = new Map<Prot, number>([
   ['n', 0],
@@ -73,6 +82,7 @@ const range = { p: fc.nat({ max: PROCESSES - 1 }), at: page, n: fc.integer({ min
 const prot = fc.constantFrom<Prot>('n', 'r', 'rw', 'rwx');
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ op: fc.constant('map' as const), ...range, prot }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('mapShared' as const), ...range }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('unmap' as const), ...range }) },
   { weight: 4, arbitrary: fc.record({ op: fc.constant('protect' as const), ...range, prot }) },
   { weight: 5, arbitrary: fc.record({ op: fc.constant('write' as const), ...range }) },
@@ -102,6 +112,14 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
+/** Shared memory is mapped and moved, but never written: one process would see another's. */
+function touchesShared(pages: ReadonlyMap<number, OraclePage>, at: number, n: number): boolean {
+  for (let i = at; i < at + n; i += 1) {
+    if (((pages.get(i)?.flags ?? 0) & VM_SHARED) !== 0) return true;
+  }
+  return false;
+}
+
 function apply(
   script: VmScript,
   oracle: PageOracle,
@@ -119,6 +137,11 @@ function apply(
       for (let i = at; i < at + n; i += 1) pages.set(i, { flags, value: 0 });
       return;
     }
+    case 'mapShared':
+      // Read-only, so that no process sees another's writes.
+      script.run({ op: 'mmap', p, at, n, prot: 'r', flags: 'shared|anon|fixed' });
+      for (let i = at; i < at + n; i += 1) pages.set(i, { flags: VM_READ | VM_SHARED, value: 0 });
+      return;
     case 'unmap':
       script.unmap(at, n, p);
       for (let i = at; i < at + n; i += 1) pages.delete(i);
@@ -136,10 +159,13 @@ function apply(
       return;
     }
     case 'write':
+      if (touchesShared(pages, at, n)) return;
       script.run({ op: 'write', p, at, n, v: value });
       oracle.change(p, at, n, (old) => ((old.flags & VM_WRITE) === 0 ? old : { ...old, value }));
       return;
     case 'advise': {
+      // Shared memory refuses to be wiped.
+      if (touchesShared(pages, at, n)) return;
       script.advise(at, n, action.advice, p);
       const [set, clear] = ADVICE.get(action.advice) ?? [0, 0];
       oracle.change(p, at, n, (old) => ({ ...old, flags: (old.flags | set) & ~clear }));
@@ -159,6 +185,7 @@ function apply(
     }
     case 'grow': {
       const last = pages.get(at + n - 1);
+      if (touchesShared(pages, at, n)) return;
       if (script.resize(at, n, n + 3, p) !== at || last === undefined) return;
       for (let i = at + n; i < at + n + 3; i += 1) pages.set(i, { ...last, value: 0 });
       return;
