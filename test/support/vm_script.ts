@@ -104,7 +104,7 @@ export class VmScript {
 
   /** `refcount children active` of an anon_vma. */
   counts(id: number): string {
-    const { refcount, childCount, activeVmaCount } = this.kernel.anonVmas[id]!;
+    const { refcount, childCount, activeVmaCount } = this.kernel.anonVmas[id];
     return `${refcount} ${childCount} ${activeVmaCount}`;
   }
 
@@ -117,7 +117,7 @@ export class VmScript {
   walk(id: number): string {
     const { intervals, avcOfRow, anonVmas } = this.kernel;
     const steps: string[] = [];
-    let row = intervals.firstRow(anonVmas[id]!.tree);
+    let row = intervals.firstRow(anonVmas[id].tree);
     while (row >= 0) {
       const { vma } = avcOfRow[row]!;
       steps.push(`${vma.mm.id}:${vma.start - REGION_START}`);

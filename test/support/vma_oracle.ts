@@ -11,11 +11,11 @@ export function vmaProblems(kernel: Kernel): string[] {
   const problems: string[] = [];
   const vmas = [...kernel.mms].flatMap((mm) => mm.vmas);
   for (const mm of kernel.mms) {
-    mm.vmas.forEach((vma, i) => {
+    for (const [i, vma] of mm.vmas.entries()) {
       if (vma.start >= vma.end) problems.push(`VMA ${vma.start} is empty`);
       const below = mm.vmas[i - 1];
       if (below !== undefined && below.end > vma.start) problems.push(`VMA ${vma.start} overlaps`);
-    });
+    }
   }
   for (const vma of vmas) problems.push(...chainProblems(kernel, vma));
   for (const mapping of kernel.mappings) {
@@ -46,13 +46,13 @@ function chainProblems(kernel: Kernel, vma: Vma): string[] {
   if (own === undefined) return problems;
   if (!chain.includes(own)) problems.push(`${name} is not connected to its own anon_vma`);
   if (new Set(chain).size !== chain.length) problems.push(`${name} is connected twice`);
-  const oldest = chain[chain.length - 1]!;
+  const oldest = chain[chain.length - 1];
   if (oldest.root !== oldest) problems.push(`${name}: the oldest anon_vma is no root`);
   for (const [i, anonVma] of chain.entries()) {
     if (anonVma.root !== oldest) problems.push(`${name}: anon_vma ${anonVma.id} has another root`);
     if (!chain.includes(anonVma.parent)) problems.push(`${name}: no parent of ${anonVma.id}`);
     if (chain.indexOf(anonVma.parent) < i) problems.push(`${name}: parent before ${anonVma.id}`);
-    const { row, vma: back } = vma.anonVmaChain[i]!;
+    const { row, vma: back } = vma.anonVmaChain[i];
     if (back !== vma || kernel.avcOfRow[row] !== vma.anonVmaChain[i]) {
       problems.push(`${name}: edge to ${anonVma.id} is not on the tree`);
     }

@@ -28,7 +28,7 @@ describe('fork', () => {
     expect(script.chain(0, 2)).toEqual([3, 2, 1]);
     expect([1, 2, 3].map((id) => script.counts(id))).toEqual(['3 2 1', '1 1 1', '1 0 1']);
     expect([1, 2, 3].map((id) => script.walk(id))).toEqual(['0:0 1:0 2:0', '1:0 2:0', '2:0']);
-    expect(script.kernel.anonVmas[3]!.parent.id).toBe(2);
+    expect(script.kernel.anonVmas[3].parent.id).toBe(2);
     expect(vmaProblems(script.kernel)).toEqual([]);
   });
 
