@@ -181,7 +181,7 @@ function apply(
       const result = script.run({ op: 'mremap', p, at, n, new: n, to, flags });
       if (result === to) oracle.move(p, at, n, to, isKept);
       const refusal = at < to + n && to < at + n ? 'EINVAL' : 'EFAULT';
-      expect([to, refusal]).toContain(isExact ? result : to);
+      if (isExact && result !== to && result !== refusal) throw new Error(`mremap: ${result}`);
       return;
     }
     case 'grow': {
@@ -199,7 +199,7 @@ function apply(
       const parent = p % 2 === 0 ? 0 : (p + 1) % PROCESSES;
       if (oracle.processes.has(p) || !oracle.processes.has(parent)) return;
       const result = script.fork(parent, p);
-      expect(result).toBe(isExact ? 0 : result);
+      if (isExact && result !== 0) throw new Error(`fork: ${result}`);
       oracle.fork(parent, p);
       return;
     }
