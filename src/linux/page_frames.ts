@@ -39,7 +39,7 @@ export class FrameSet {
   }
 
   add(pfn: number): void {
-    const segment = this.#segment(pfn);
+    const segment = this.#segments[pfn >>> SEGMENT_BITS] ?? this.#newSegment(pfn);
     const word = (pfn & (SEGMENT_FRAMES - 1)) >>> 5;
     const bit = 1 << (pfn & 31);
     const before = segment[word] ?? 0;
@@ -71,14 +71,11 @@ export class FrameSet {
     return frames;
   }
 
-  #segment(pfn: number): Uint32Array {
+  #newSegment(pfn: number): Uint32Array {
     const number = pfn >>> SEGMENT_BITS;
-    let segment = this.#segments[number];
-    if (segment === undefined) {
-      segment = new Uint32Array(SEGMENT_FRAMES / 32);
-      while (this.#segments.length < number) this.#segments.push(undefined);
-      this.#segments[number] = segment;
-    }
+    const segment = new Uint32Array(SEGMENT_FRAMES / 32);
+    while (this.#segments.length < number) this.#segments.push(undefined);
+    this.#segments[number] = segment;
     return segment;
   }
 }

@@ -19,6 +19,9 @@ export const ENTRY_HIGH = {
 export const ENTRY_BYTES = 8;
 
 const PRESENT_OR_SWAPPED = 0xc000_0000;
+/** From the bits of an entry to those of `PAGE_FLAG`. */
+const FILE_SHIFT = 29;
+const EXCLUSIVE_SHIFT = 23;
 /** Swap types from here on are no swap areas: migration, hardware poison, markers, devices. */
 const FIRST_SPECIAL_SWAP_TYPE = 23;
 const TWO_32 = 2 ** 32;
@@ -29,13 +32,19 @@ function grown<T extends Uint32Array | Uint8Array | Float64Array>(from: T, to: T
   return to;
 }
 
+/** The first elements, without a copy unless a third of the memory would be wasted. */
+function trimmed<T extends Uint32Array | Uint8Array>(from: T, length: number): T {
+  const isTight = length * 1.5 >= from.length;
+  return (isTight ? from.subarray(0, length) : from.slice(0, length)) as T;
+}
+
 /**
  * Collects the pagemap entries of one process into columns. Feed it ascending page numbers.
  * The loop takes a few ns per entry; rows cost 5 B each.
  */
 export class PageRowsBuilder {
-  #pfn = new Uint32Array(1024);
-  #flags = new Uint8Array(1024);
+  #pfn: Uint32Array<ArrayBuffer>;
+  #flags: Uint8Array<ArrayBuffer>;
   #length = 0;
   #runVpn = new Float64Array(64);
   #runRow = new Uint32Array(64);
@@ -50,6 +59,12 @@ export class PageRowsBuilder {
   skippedPages = 0;
   /** Entries in the middle of a migration, poisoned, or markers. */
   specialEntries = 0;
+
+  /** `expectedRows` saves growing; it may be wrong. */
+  constructor(expectedRows = 1024) {
+    this.#pfn = new Uint32Array(expectedRows);
+    this.#flags = new Uint8Array(expectedRows);
+  }
 
   get length(): number {
     return this.#length;
@@ -85,19 +100,20 @@ export class PageRowsBuilder {
       nextVpn = vpn + index + 1;
       pfns[row] = low;
       flags[row] =
-        ((high & ENTRY_HIGH.file) !== 0 ? PAGE_FLAG.file : 0) |
-        ((high & ENTRY_HIGH.exclusive) !== 0 ? PAGE_FLAG.exclusive : 0);
+        ((high >>> FILE_SHIFT) & PAGE_FLAG.file) |
+        ((high >>> EXCLUSIVE_SHIFT) & PAGE_FLAG.exclusive);
       row++;
     }
     this.#length = row;
     this.#nextVpn = nextVpn;
   }
 
+  /** The rows so far; the builder must not be fed afterwards. */
   rows(): PageRows {
     return {
       length: this.#length,
-      pfn: this.#pfn.slice(0, this.#length),
-      flags: this.#flags.slice(0, this.#length),
+      pfn: trimmed(this.#pfn, this.#length),
+      flags: trimmed(this.#flags, this.#length),
       runVpn: this.#runVpn.slice(0, this.#runCount),
       runRow: this.#runRow.slice(0, this.#runCount),
       runCount: this.#runCount,

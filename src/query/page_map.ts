@@ -91,6 +91,11 @@ export interface PictureMethod {
   readonly movedPids: readonly number[];
   /** Processes that ended while they were read. */
   readonly vanishedPids: readonly number[];
+  /** Processes that this user may not look at. */
+  readonly deniedPids: readonly number[];
+  /** Pagemap entries read, holes and second readings included, and the CPU time of it all. */
+  readonly entriesRead: number;
+  readonly cpuMs: number;
   /** Present entries that are no ordinary memory (device memory above 16 TiB). */
   readonly skippedPages: number;
 }

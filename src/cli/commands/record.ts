@@ -40,7 +40,10 @@ export const command = defineCommand<[string[]], Options>({
       .option('--cgroup <path>', 'record all processes of a cgroup (version 2)')
       .option('--for <time>', 'stop after this time: 500ms, 60s, 5min, 2h')
       .option('--deep', 'also record freed pages, KSM, khugepaged, migration and swap-out')
-      .option('--snapshot-every <time>', 'a steady interval, or "never" (default: 0.25, 1, 4, 16 s …)')
+      .option(
+        '--snapshot-every <time>',
+        'a steady interval, or "never" (default: 0.25, 1, 4, 16 s …)',
+      )
       .option('--snapshot-at-fork', 'a snapshot soon after each fork (≤ 20 ms)')
       .option('--buffer <MiB>', 'ring buffer of each CPU', '16')
       .addHelpText(
@@ -69,9 +72,9 @@ export const command = defineCommand<[string[]], Options>({
   },
 });
 
-function targetOf(command: readonly string[], options: Options): RecordTarget {
+function targetOf(words: readonly string[], options: Options): RecordTarget {
   const chosen: RecordTarget[] = [];
-  if (command.length > 0) chosen.push({ kind: 'command', command });
+  if (words.length > 0) chosen.push({ kind: 'command', command: words });
   if (options.pid !== undefined) chosen.push({ kind: 'pids', pids: parsePids(options.pid) });
   if (options.cgroup !== undefined) chosen.push({ kind: 'cgroup', path: options.cgroup });
   const [target] = chosen;
