@@ -1,8 +1,9 @@
+import { PAGES_PER_PMD } from '../base/units.js';
+import type { Kernel } from '../kernel/kernel.js';
 import type { Machine } from '../kernel/machine.js';
 import { folioPrecisePageMapcount, isAnonFolio } from '../kernel/phys/folio.js';
-import { PTE_PRESENT, PTE_SPECIAL } from '../kernel/pgtable/pte.js';
-import { pageAt, walkEntries } from '../kernel/state/page_walk.js';
-import type { Mm } from '../kernel/vm/mm.js';
+import { PTE_LEAF, PTE_PRESENT, PTE_SPECIAL } from '../kernel/pgtable/pte.js';
+import { MM_ANONPAGES, type Mm } from '../kernel/vm/mm.js';
 import { RUN, type Snapshot } from '../trace/snapshot.js';
 
 /** How the machine compares with the kernel's own list of pages at one snapshot. */
@@ -25,8 +26,8 @@ export interface SnapshotComparison {
 export interface PageMismatch {
   readonly pid: number;
   readonly vpn: number;
-  readonly kind: 'missing' | 'extra' | 'mapcount' | 'sharers';
-  /** The kernel's pfn and mapcount; −1 for an extra page. */
+  readonly kind: 'missing' | 'mapcount' | 'sharers';
+  /** The kernel's pfn and mapcount. */
   readonly pfn: number;
   readonly mapcount: number;
   /** The machine's mapcount; 0 for a missing page. */
@@ -36,34 +37,96 @@ export interface PageMismatch {
 const MOST_EXAMPLES = 20;
 const UNSEEN = -1;
 
-/** Anonymous pages of an address space: sorted page numbers with machine pfns. */
-function anonymousPages(machine: Machine, mm: Mm): Map<number, number> {
-  const { kernel } = machine;
-  const pages = new Map<number, number>();
-  for (const vma of mm.vmas) {
-    walkEntries(kernel, vma, (entry, vpn, count, level) => {
-      const flags = kernel.pageTables.flags[entry] ?? 0;
-      if ((flags & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) return;
-      const first = pageAt(kernel, entry, vpn, level);
-      if (!isAnonFolio(kernel, kernel.memory.folioOf(first))) return;
-      for (let i = 0; i < count; i += 1) pages.set(vpn + i, first + i);
-    });
-  }
-  return pages;
-}
-
-/** Collects mismatches while a snapshot is walked. */
-class Tally {
+/** Counts and pairs pages while a snapshot is walked. */
+class Comparison {
   agree = 0;
   missing = 0;
   extra = 0;
   mapcountWrong = 0;
   sharersWrong = 0;
+  total = 0;
   readonly examples: PageMismatch[] = [];
+  private readonly kernel: Kernel;
+  /** Kernel pfn → machine pfn and back: one page there is one page here. */
+  private readonly machineOf: Int32Array;
+  private readonly kernelOf: Int32Array;
+  private readonly onMissing: MissingPage | undefined;
 
-  note(mismatch: PageMismatch): void {
+  constructor(kernel: Kernel, mostPfn: number, onMissing: MissingPage | undefined) {
+    this.kernel = kernel;
+    this.machineOf = new Int32Array(mostPfn + 1).fill(UNSEEN);
+    this.kernelOf = new Int32Array(kernel.memory.pageCount).fill(UNSEEN);
+    this.onMissing = onMissing;
+  }
+
+  /**
+   * One run of consecutive pages and pfns of a process. Returns how many of them the machine has.
+   */
+  addRun(
+    pid: number,
+    mm: Mm | undefined,
+    firstVpn: number,
+    firstPfn: number,
+    mapcount: number,
+    count: number,
+  ): number {
+    const { kernel } = this;
+    const { memory } = kernel;
+    this.total += count;
+    let found = 0;
+    for (let i = 0; i < count; i += 1) {
+      const vpn = firstVpn + i;
+      const pfn = firstPfn + i;
+      const own = mm === undefined ? UNSEEN : anonymousPageAt(kernel, mm, vpn);
+      if (own === UNSEEN) {
+        this.missing += 1;
+        this.note({ pid, vpn, kind: 'missing', pfn, mapcount, machineMapcount: 0 });
+        this.onMissing?.(pid, vpn, pfn);
+        continue;
+      }
+      found += 1;
+      const machineMapcount = folioPrecisePageMapcount(kernel, memory.folioOf(own), own);
+      const known = this.machineOf[pfn] ?? UNSEEN;
+      const isSame = known === UNSEEN ? this.kernelOf[own] === UNSEEN : known === own;
+      if (known === UNSEEN) this.machineOf[pfn] = own;
+      if (this.kernelOf[own] === UNSEEN) this.kernelOf[own] = pfn;
+      if (machineMapcount !== mapcount) {
+        this.mapcountWrong += 1;
+        this.note({ pid, vpn, kind: 'mapcount', pfn, mapcount, machineMapcount });
+      } else if (!isSame) {
+        this.sharersWrong += 1;
+        this.note({ pid, vpn, kind: 'sharers', pfn, mapcount, machineMapcount });
+      } else {
+        this.agree += 1;
+      }
+    }
+    return found;
+  }
+
+  addExtra(count: number): void {
+    this.extra += count;
+  }
+
+  private note(mismatch: PageMismatch): void {
     if (this.examples.length < MOST_EXAMPLES) this.examples.push(mismatch);
   }
+}
+
+/** A page that the kernel lists and the machine lacks. */
+export type MissingPage = (pid: number, vpn: number, pfn: number) => void;
+
+/** The machine's anonymous page at `vpn`, or `UNSEEN`. */
+function anonymousPageAt(kernel: Kernel, mm: Mm, vpn: number): number {
+  const { pageTables, memory } = kernel;
+  const pmd = pageTables.findPmd(mm.pgd, vpn);
+  if (pmd < 0) return UNSEEN;
+  const isLeaf = ((pageTables.flags[pmd] ?? 0) & PTE_LEAF) !== 0;
+  const entry = isLeaf ? pmd : pageTables.findPte(mm.pgd, vpn);
+  if (entry < 0) return UNSEEN;
+  const flags = pageTables.flags[entry] ?? 0;
+  if ((flags & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) return UNSEEN;
+  const pfn = (pageTables.payload[entry] ?? 0) + (isLeaf ? vpn % PAGES_PER_PMD : 0);
+  return isAnonFolio(kernel, memory.folioOf(pfn)) ? pfn : UNSEEN;
 }
 
 /**
@@ -74,67 +137,38 @@ class Tally {
 export function compareSnapshot(
   machine: Machine,
   snapshot: Snapshot,
-  onMissing?: (pid: number, vpn: number, pfn: number) => void,
+  onMissing?: MissingPage,
 ): SnapshotComparison {
   const { kernel } = machine;
-  const tally = new Tally();
-  const machineOf = new Map<number, number>();
-  const kernelOf = new Float64Array(kernel.memory.pageCount).fill(UNSEEN);
-  let total = 0;
-  let vmaIndex = 0;
   const { runs, vmas } = snapshot;
+  let mostPfn = 0;
+  for (let run = 0; run < runs.length; run += 1) {
+    mostPfn = Math.max(mostPfn, (runs.pfn[run] ?? 0) + (runs.count[run] ?? 0));
+  }
+  const tally = new Comparison(kernel, mostPfn, onMissing);
+  let vmaIndex = 0;
   while (vmaIndex < vmas.length) {
     const pid = vmas[vmaIndex]?.pid ?? 0;
     const mm = kernel.processes.get(pid)?.mm;
-    const pages = mm === undefined ? new Map<number, number>() : anonymousPages(machine, mm);
+    let found = 0;
     for (; vmaIndex < vmas.length && vmas[vmaIndex]?.pid === pid; vmaIndex += 1) {
       const vma = vmas[vmaIndex];
       if (vma === undefined) continue;
       for (let run = vma.runStart; run < vma.runEnd; run += 1) {
         const kind = runs.kind[run] ?? 0;
         if (kind !== RUN.anon && kind !== RUN.huge && kind !== RUN.ksm) continue;
-        const firstPage = runs.page[run] ?? 0;
-        const firstPfn = runs.pfn[run] ?? 0;
+        const page = runs.page[run] ?? 0;
         const mapcount = runs.mapcount[run] ?? 0;
-        const count = runs.count[run] ?? 0;
-        total += count;
-        for (let i = 0; i < count; i += 1) {
-          const vpn = firstPage + i;
-          const pfn = firstPfn + i;
-          const own = pages.get(vpn);
-          if (own === undefined) {
-            tally.missing += 1;
-            tally.note({ pid, vpn, kind: 'missing', pfn, mapcount, machineMapcount: 0 });
-            onMissing?.(pid, vpn, pfn);
-            continue;
-          }
-          pages.delete(vpn);
-          const head = kernel.memory.folioOf(own);
-          const machineMapcount = folioPrecisePageMapcount(kernel, head, own);
-          const known = machineOf.get(pfn);
-          const isSame = known === undefined ? kernelOf[own] === UNSEEN : known === own;
-          if (known === undefined) machineOf.set(pfn, own);
-          if (kernelOf[own] === UNSEEN) kernelOf[own] = pfn;
-          if (machineMapcount !== mapcount) {
-            tally.mapcountWrong += 1;
-            tally.note({ pid, vpn, kind: 'mapcount', pfn, mapcount, machineMapcount });
-          } else if (!isSame) {
-            tally.sharersWrong += 1;
-            tally.note({ pid, vpn, kind: 'sharers', pfn, mapcount, machineMapcount });
-          } else {
-            tally.agree += 1;
-          }
-        }
+        const pfn = runs.pfn[run] ?? 0;
+        found += tally.addRun(pid, mm, page, pfn, mapcount, runs.count[run] ?? 0);
       }
     }
-    for (const [vpn] of pages) {
-      tally.extra += 1;
-      tally.note({ pid, vpn, kind: 'extra', pfn: -1, mapcount: 0, machineMapcount: 1 });
-    }
+    // The counter is exact (an invariant), so what was not found there is extra.
+    if (mm !== undefined) tally.addExtra((mm.rss[MM_ANONPAGES] ?? 0) - found);
   }
   return {
     name: snapshot.name,
-    anonymousPages: total,
+    anonymousPages: tally.total,
     agree: tally.agree,
     missing: tally.missing,
     extra: tally.extra,
