@@ -158,7 +158,9 @@ export function* wpPageCopy(
     : writtenFlags(vma);
   if (isNormal) {
     folioRemoveRmapPtes(kernel, oldHead, oldPfn, 1, vma);
-    if ((memory.flags[oldHead] & PG_SWAPCACHE) !== 0) folioFreeSwap(kernel, oldHead);
+    // A folio that others still map keeps its slots until it is reclaimed or written.
+    const isUnused = folioMapcount(kernel, oldHead) === 0;
+    if (isUnused && (memory.flags[oldHead] & PG_SWAPCACHE) !== 0) folioFreeSwap(kernel, oldHead);
     folioPut(kernel, oldHead, 2);
   }
   return 0;

@@ -39,10 +39,15 @@ function* scanRounds(kernel: Kernel): Op<number> {
       const active = activeListOf(list);
       if (length[list] < length[active]) {
         const count = Math.max(SWAP_CLUSTER_MAX, length[active] >>> priority);
-        yield* deactivateFolios(kernel, oldestFolios(kernel, active, ALL_GROUPS, count));
+        yield* deactivateFolios(
+          kernel,
+          oldestFolios(kernel, active, ALL_GROUPS, count),
+          ALL_GROUPS,
+        );
       }
       const count = Math.max(SWAP_CLUSTER_MAX, length[list] >>> priority);
-      const result = yield* shrinkInactive(kernel, oldestFolios(kernel, list, ALL_GROUPS, count));
+      const oldest = oldestFolios(kernel, list, ALL_GROUPS, count);
+      const result = yield* shrinkInactive(kernel, oldest, ALL_GROUPS);
       freed += result.reclaimed;
     }
     if (freed >= SWAP_CLUSTER_MAX) break;

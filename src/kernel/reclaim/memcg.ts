@@ -1,15 +1,9 @@
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import { PG_LRU, PG_SWAPBACKED } from '../phys/page_flags.js';
+import { LRU_ACTIVE_FILE, LRU_INACTIVE_FILE } from '../phys/lru.js';
 import { shrinkDeferred } from '../thp/shrinker.js';
 import type { Mm } from '../vm/mm.js';
-import {
-  activeListOf,
-  deactivateFolios,
-  oldestFolios,
-  reclaimableLists,
-  shrinkInactive,
-} from './vmscan.js';
+import { deactivateFolios, oldestFolios, reclaimableLists, shrinkInactive } from './vmscan.js';
 
 /** The small memory control group of the `memcg` operation. */
 export const SMALL_MEMCG = 1;
@@ -23,8 +17,11 @@ export function setMemcg(_kernel: Kernel, mm: Mm, isOn: boolean): void {
 }
 
 /**
- * Reclaims everything that is charged to the small group, then runs its split shrinker
- * (spec 98 §9). @kernel mem_cgroup_force_empty
+ * Reclaims what is charged to the small group, then runs its split shrinker (spec 98 §9).
+ *
+ * Use by processes outside of the group does not count. The active list of anonymous memory is
+ * left alone: the group is too small for its statistics to say that the inactive list is short.
+ * @kernel mem_cgroup_force_empty
  */
 export function* memcgForceEmpty(kernel: Kernel): Op<void> {
   const stuck = new Set<number>();
@@ -33,20 +30,16 @@ export function* memcgForceEmpty(kernel: Kernel): Op<void> {
     for (const list of reclaimableLists(kernel)) {
       const inactive = oldestFolios(kernel, list, SMALL_MEMCG, Infinity);
       const tried = inactive.filter((head) => !stuck.has(head));
-      changes += tried.length;
-      const result = yield* shrinkInactive(kernel, tried);
+      const result = yield* shrinkInactive(kernel, tried, SMALL_MEMCG);
       for (const head of result.stuck) stuck.add(head);
-      const active = oldestFolios(kernel, activeListOf(list), SMALL_MEMCG, Infinity);
-      const old = active.filter((head) => !stuck.has(head) || isLazyFree(kernel, head));
-      changes += old.length;
-      yield* deactivateFolios(kernel, old);
+      changes += tried.length;
+      if (list === LRU_INACTIVE_FILE) {
+        const active = oldestFolios(kernel, LRU_ACTIVE_FILE, SMALL_MEMCG, Infinity);
+        yield* deactivateFolios(kernel, active, SMALL_MEMCG);
+        changes += active.length;
+      }
     }
     if (changes === 0) break;
   }
   yield* shrinkDeferred(kernel, SMALL_MEMCG);
-}
-
-/** The file lists are aged on until the end; anonymous folios that cannot go stay active. */
-function isLazyFree(kernel: Kernel, head: number): boolean {
-  return (kernel.memory.flags[head] & (PG_LRU | PG_SWAPBACKED)) === PG_LRU;
 }

@@ -18,8 +18,6 @@ export const SWAP_CLUSTER_MAX = 32;
 /** Reclaim on behalf of all control groups. */
 export const ALL_GROUPS = NIL;
 
-const CONTROL: ShrinkControl = { ignoresReferences: false, memcg: 0 };
-
 /** The oldest `limit` folios of a list that are charged to `memcg`, oldest first. */
 export function oldestFolios(kernel: Kernel, list: number, memcg: number, limit: number): number[] {
   const { memory, lru } = kernel;
@@ -49,12 +47,17 @@ export function activeListOf(inactiveList: number): number {
  * Reclaims the given listed folios in batches. Folios that are used stay and become old.
  * @kernel shrink_inactive_list
  */
-export function* shrinkInactive(kernel: Kernel, folios: readonly number[]): Op<ShrinkResult> {
+export function* shrinkInactive(
+  kernel: Kernel,
+  folios: readonly number[],
+  memcg: number,
+): Op<ShrinkResult> {
+  const control: ShrinkControl = { ignoresReferences: false, memcg };
   const total: ShrinkResult = { reclaimed: 0, stuck: [] };
   for (let from = 0; from < folios.length; from += SWAP_CLUSTER_MAX) {
     const batch = folios.slice(from, from + SWAP_CLUSTER_MAX);
     for (const head of batch) folioIsolateLru(kernel, head);
-    const { reclaimed, stuck } = yield* shrinkFolioList(kernel, batch, CONTROL);
+    const { reclaimed, stuck } = yield* shrinkFolioList(kernel, batch, control);
     total.reclaimed += reclaimed;
     for (const head of stuck) total.stuck.push(head);
   }
@@ -62,9 +65,13 @@ export function* shrinkInactive(kernel: Kernel, folios: readonly number[]): Op<S
 }
 
 /** Moves active folios to the inactive list, whatever their accessed bits say. @kernel shrink_active_list */
-export function* deactivateFolios(kernel: Kernel, folios: readonly number[]): Op<void> {
+export function* deactivateFolios(
+  kernel: Kernel,
+  folios: readonly number[],
+  memcg: number,
+): Op<void> {
   for (const head of folios) {
-    yield* folioReferenced(kernel, head, false, 0);
+    yield* folioReferenced(kernel, head, false, memcg);
     kernel.lru.change(head, PG_WORKINGSET, PG_ACTIVE);
   }
 }
