@@ -3,10 +3,10 @@ import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
 import { PG_DIRTY, PG_REFERENCED } from '../phys/page_flags.js';
-import { folioMkclean } from '../rmap/mkclean.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import { addNewCacheFolio, attachBuffers, findCachedPage } from './page_cache.js';
 import { shmemGetPage } from './shmem.js';
+import { syncFile } from './sync.js';
 
 /** What one page of a file read gave: its word, or undefined beyond the end of the file. */
 export type FileReadValue = number | undefined;
@@ -33,7 +33,7 @@ export function* writeFile(
       ? cached === NIL
         ? addNewCacheFolio(kernel, mapping, page, 0, 0)
         : cached
-      : yield* shmemGetPage(kernel, mapping, page, undefined, memcg);
+      : yield* shmemGetPage(kernel, mapping, page, undefined, memcg, index + count);
     if (pfn === NIL) return false;
     const head = memory.folioOf(pfn);
     memory.content[pfn] = value;
@@ -49,18 +49,6 @@ export function* writeFile(
   }
   if (isTmp) yield* syncFile(kernel, mapping);
   return true;
-}
-
-/** Writes every dirty page back: mappings become clean and read-only. @kernel fsync */
-export function* syncFile(kernel: Kernel, mapping: AddressSpace): Op<void> {
-  const { memory } = kernel;
-  for (const [index, pfn] of mapping.pages) {
-    const head = memory.folioOf(pfn);
-    if ((memory.flags[head] & PG_DIRTY) === 0) continue;
-    yield* folioMkclean(kernel, head);
-    memory.flags[head] &= ~PG_DIRTY;
-    mapping.disk.set(index, memory.content[pfn]);
-  }
 }
 
 /**

@@ -4,6 +4,7 @@ import { truncateHugetlb } from '../hugetlb/truncate.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import { folioPageCount } from '../phys/folio.js';
+import { PG_DIRTY } from '../phys/page_flags.js';
 import { freeShmemSwapRange } from '../swap/shmem_swap.js';
 import { splitShmemFolioAt } from '../thp/split_file.js';
 import type { AddressSpace } from '../vm/address_space.js';
@@ -51,27 +52,58 @@ function* dropFileRange(
 ): Op<void> {
   yield* unmapMappingRange(kernel, mapping, start, end, evenCows);
   // Large folios that straddle a boundary lose all their mappings and are split towards it.
-  yield* splitStraddling(kernel, mapping, start);
-  if (end !== END_OF_FILE) yield* splitStraddling(kernel, mapping, end);
+  const atStart = findCachedHead(kernel, mapping, start);
+  if (atStart !== NIL && !isInside(kernel, atStart, start, end)) {
+    yield* splitTowards(kernel, mapping, atStart, start);
+  }
+  const atEnd = end === END_OF_FILE ? NIL : findCachedHead(kernel, mapping, end);
+  if (atEnd !== NIL && kernel.memory.index[atEnd] !== end) {
+    yield* splitTowards(kernel, mapping, atEnd, end);
+  }
   const heads = new Set<number>();
   for (const [index, pfn] of mapping.pages) {
     if (index >= start && index < end) heads.add(kernel.memory.folioOf(pfn));
   }
-  for (const head of heads) removeCacheFolio(kernel, mapping, head);
+  for (const head of heads) {
+    if (isInside(kernel, head, start, end)) removeCacheFolio(kernel, mapping, head);
+    else zeroPart(kernel, head, start, end);
+  }
   for (const index of [...mapping.disk.keys()]) {
     if (index >= start && index < end) mapping.disk.delete(index);
   }
   freeShmemSwapRange(kernel, mapping, start, end);
 }
 
-function* splitStraddling(kernel: Kernel, mapping: AddressSpace, index: number): Op<void> {
-  const pfn = mapping.pages.get(index) ?? NIL;
-  if (pfn === NIL) return;
-  const head = kernel.memory.folioOf(pfn);
-  if (head === pfn) return;
+/** Head of the cached folio that contains a file page, or NIL. */
+function findCachedHead(kernel: Kernel, mapping: AddressSpace, index: number): number {
+  const pfn = mapping.pages.get(index);
+  return pfn === undefined ? NIL : kernel.memory.folioOf(pfn);
+}
+
+/** The folio leaves every mm, then file page `index` begins a folio of its own. */
+function* splitTowards(
+  kernel: Kernel,
+  mapping: AddressSpace,
+  head: number,
+  index: number,
+): Op<void> {
   const first = kernel.memory.index[head];
   yield* unmapMappingRange(kernel, mapping, first, first + folioPageCount(kernel, head), false);
+  kernel.memory.flags[head] |= PG_DIRTY;
   splitShmemFolioAt(kernel, mapping, head, index);
+}
+
+function isInside(kernel: Kernel, head: number, start: number, end: number): boolean {
+  const first = kernel.memory.index[head];
+  return first >= start && first + folioPageCount(kernel, head) <= end;
+}
+
+/** A folio that could not be split stays as it is, with zeros where the hole is. */
+function zeroPart(kernel: Kernel, head: number, start: number, end: number): void {
+  const { content, index } = kernel.memory;
+  const from = Math.max(0, start - index[head]);
+  const to = Math.min(folioPageCount(kernel, head), end - index[head]);
+  content.fill(0, head + from, head + to);
 }
 
 /**
@@ -108,4 +140,3 @@ function zapFilePart(
   if (from >= to) return;
   zapPageRange(kernel, vma, from, to, { keepMarkers: true, evenCows, reclaimTables: false });
 }
-

@@ -66,6 +66,21 @@ export class LruLists {
     this.tail[list] = folio;
   }
 
+  /** Puts a folio in front of one that is on the list it belongs to. @kernel lru_add_split_folio */
+  addBefore(folio: number, other: number): void {
+    const { next, previous, flags } = this.memory;
+    const list = LruLists.listOf(flags[folio]);
+    flags[folio] |= PG_LRU;
+    this.length[list] += 1;
+    if (list === LRU_UNEVICTABLE) return;
+    const before = previous[other];
+    previous[folio] = before;
+    next[folio] = other;
+    previous[other] = folio;
+    if (before === NIL) this.head[list] = folio;
+    else next[before] = folio;
+  }
+
   /** Takes a folio off its list and clears PG_lru; its list flags must not have changed since. */
   remove(folio: number): void {
     const { next, previous, flags } = this.memory;

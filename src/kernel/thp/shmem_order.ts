@@ -9,9 +9,10 @@ import { VM_HUGEPAGE, VM_NOHUGEPAGE } from '../vm/vm_flags.js';
 const MIN_SHMEM_ORDER = 1;
 
 /**
- * Order of the folio that a hole of a shmem file gets at file page `index`: the highest enabled
- * order whose aligned file block is empty and, for a mapping, lies in the VMA at an address aligned
- * alike (spec 98 §4.4). `vma` is undefined for write(2), which wants no mapping to fit.
+ * Order of the folio that a hole of a shmem file gets at file page `index` (spec 98 §4.4): the
+ * highest enabled order whose aligned file block is empty and, for a mapping, lies in the VMA at an
+ * address aligned alike. `vma` is undefined for write(2): then the knob of the mount alone counts,
+ * and the write must fill the folio up to `writeEnd`.
  * @kernel shmem_allowable_huge_orders
  */
 export function shmemFolioOrder(
@@ -19,15 +20,34 @@ export function shmemFolioOrder(
   mapping: AddressSpace,
   index: number,
   vma: Vma | undefined,
+  writeEnd: number,
 ): number {
   if (!kernel.profile.transparentHugepage) return 0;
-  if (vma !== undefined && ((vma.flags & VM_NOHUGEPAGE) !== 0 || vma.mm.thpDisabled)) return 0;
+  if (vma === undefined) return writeOrder(kernel, mapping, index, writeEnd);
+  if ((vma.flags & VM_NOHUGEPAGE) !== 0 || vma.mm.thpDisabled) return 0;
   for (let order = PMD_ORDER; order >= MIN_SHMEM_ORDER; order -= 1) {
     if (!isOrderEnabled(kernel, mapping, index, vma, order)) continue;
     const pages = 2 ** order;
     const first = index - (index % pages);
-    if (vma !== undefined && !fitsMapping(vma, first, pages)) continue;
-    if (isFileBlockEmpty(mapping, first, pages)) return order;
+    if (fitsMapping(vma, first, pages) && isFileBlockEmpty(mapping, first, pages)) return order;
+  }
+  return 0;
+}
+
+/** @kernel shmem_mapping_size_orders */
+function writeOrder(
+  kernel: Kernel,
+  mapping: AddressSpace,
+  index: number,
+  writeEnd: number,
+): number {
+  const mode = kernel.knobs.shmemThp;
+  if (mode !== 'always' && mode !== 'within_size') return 0;
+  let order = Math.min(Math.floor(Math.log2(writeEnd - index)), PMD_ORDER);
+  while (index % 2 ** order !== 0) order -= 1;
+  for (; order >= MIN_SHMEM_ORDER; order -= 1) {
+    const isWithin = mode === 'always' || modeAllows(mode, mapping, index, order, false);
+    if (isWithin && isFileBlockEmpty(mapping, index, 2 ** order)) return order;
   }
   return 0;
 }
@@ -46,12 +66,12 @@ function isOrderEnabled(
   kernel: Kernel,
   mapping: AddressSpace,
   index: number,
-  vma: Vma | undefined,
+  vma: Vma,
   order: number,
 ): boolean {
   const own = kernel.knobs.shmemOrders[order];
   const mode = own === 'inherit' ? kernel.knobs.shmemThp : own;
-  const isAdvised = vma !== undefined && (vma.flags & VM_HUGEPAGE) !== 0;
+  const isAdvised = (vma.flags & VM_HUGEPAGE) !== 0;
   return modeAllows(mode, mapping, index, order, isAdvised);
 }
 

@@ -1,15 +1,31 @@
-import { fail } from '../../base/errors.js';
 import type { Kernel } from '../kernel.js';
-import { PG_HEAD } from '../phys/page_flags.js';
+import { folioExpectedRefCount, folioOrder, folioPageCount } from '../phys/folio.js';
+import { PG_WRITEBACK } from '../phys/page_flags.js';
 import type { AddressSpace } from '../vm/address_space.js';
+import { divideFolio } from './divide_folio.js';
 
-/** Splits a large page-cache folio towards file page `index` (spec 98 §4.4). @kernel folio_split */
+/**
+ * Splits a large shmem folio, unmapped already, where a hole or the end of the file cuts it: halves
+ * it towards file page `index` until that page begins a folio of its own, so that as few pages as
+ * possible become small (spec 98 §4.4). A folio with other references stays whole.
+ * Returns whether it was split. @kernel folio_split @kernel try_folio_split
+ */
 export function splitShmemFolioAt(
   kernel: Kernel,
-  _mapping: AddressSpace,
+  mapping: AddressSpace,
   head: number,
   index: number,
-): void {
-  if ((kernel.memory.flags[head] & PG_HEAD) === 0) return;
-  fail(`split of file folio ${head} at file page ${index} is not written yet`);
+): boolean {
+  const { memory } = kernel;
+  if (folioOrder(kernel, head) === 0) return false;
+  if (memory.refcount[head] !== folioExpectedRefCount(kernel, head)) return false;
+  if ((memory.flags[head] & PG_WRITEBACK) !== 0) return false;
+  const wanted = head + (index - memory.index[head]);
+  let piece = head;
+  for (let order = folioOrder(kernel, head); order > 0; order = folioOrder(kernel, piece)) {
+    const pages = folioPageCount(kernel, piece);
+    divideFolio(kernel, piece, order - 1);
+    if (wanted >= piece + pages / 2) piece += pages / 2;
+  }
+  return mapping.pages.get(index) === wanted;
 }
