@@ -35,7 +35,8 @@ export interface PageMismatch {
 }
 
 const MOST_EXAMPLES = 20;
-const UNSEEN = -1;
+/** No anonymous page. */
+const NO_PAGE = -1;
 
 /** Counts and pairs pages while a snapshot is walked. */
 class Comparison {
@@ -47,15 +48,15 @@ class Comparison {
   total = 0;
   readonly examples: PageMismatch[] = [];
   private readonly kernel: Kernel;
-  /** Kernel pfn → machine pfn and back: one page there is one page here. */
+  /** Kernel pfn → machine pfn + 1 and back, 0 = unseen: one page there is one page here. */
   private readonly machineOf: Int32Array;
   private readonly kernelOf: Int32Array;
   private readonly onMissing: MissingPage | undefined;
 
   constructor(kernel: Kernel, mostPfn: number, onMissing: MissingPage | undefined) {
     this.kernel = kernel;
-    this.machineOf = new Int32Array(mostPfn + 1).fill(UNSEEN);
-    this.kernelOf = new Int32Array(kernel.memory.pageCount).fill(UNSEEN);
+    this.machineOf = new Int32Array(mostPfn + 1);
+    this.kernelOf = new Int32Array(kernel.memory.pageCount);
     this.onMissing = onMissing;
   }
 
@@ -77,8 +78,8 @@ class Comparison {
     for (let i = 0; i < count; i += 1) {
       const vpn = firstVpn + i;
       const pfn = firstPfn + i;
-      const own = mm === undefined ? UNSEEN : anonymousPageAt(kernel, mm, vpn);
-      if (own === UNSEEN) {
+      const own = mm === undefined ? NO_PAGE : anonymousPageAt(kernel, mm, vpn);
+      if (own === NO_PAGE) {
         this.missing += 1;
         this.note({ pid, vpn, kind: 'missing', pfn, mapcount, machineMapcount: 0 });
         this.onMissing?.(pid, vpn, pfn);
@@ -86,10 +87,10 @@ class Comparison {
       }
       found += 1;
       const machineMapcount = folioPrecisePageMapcount(kernel, memory.folioOf(own), own);
-      const known = this.machineOf[pfn] ?? UNSEEN;
-      const isSame = known === UNSEEN ? this.kernelOf[own] === UNSEEN : known === own;
-      if (known === UNSEEN) this.machineOf[pfn] = own;
-      if (this.kernelOf[own] === UNSEEN) this.kernelOf[own] = pfn;
+      const known = this.machineOf[pfn] ?? 0;
+      const isSame = known === 0 ? this.kernelOf[own] === 0 : known === own + 1;
+      if (known === 0) this.machineOf[pfn] = own + 1;
+      if (this.kernelOf[own] === 0) this.kernelOf[own] = pfn + 1;
       if (machineMapcount !== mapcount) {
         this.mapcountWrong += 1;
         this.note({ pid, vpn, kind: 'mapcount', pfn, mapcount, machineMapcount });
@@ -115,18 +116,18 @@ class Comparison {
 /** A page that the kernel lists and the machine lacks. */
 export type MissingPage = (pid: number, vpn: number, pfn: number) => void;
 
-/** The machine's anonymous page at `vpn`, or `UNSEEN`. */
+/** The machine's anonymous page at `vpn`, or `NO_PAGE`. */
 function anonymousPageAt(kernel: Kernel, mm: Mm, vpn: number): number {
   const { pageTables, memory } = kernel;
   const pmd = pageTables.findPmd(mm.pgd, vpn);
-  if (pmd < 0) return UNSEEN;
+  if (pmd < 0) return NO_PAGE;
   const isLeaf = ((pageTables.flags[pmd] ?? 0) & PTE_LEAF) !== 0;
   const entry = isLeaf ? pmd : pageTables.findPte(mm.pgd, vpn);
-  if (entry < 0) return UNSEEN;
+  if (entry < 0) return NO_PAGE;
   const flags = pageTables.flags[entry] ?? 0;
-  if ((flags & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) return UNSEEN;
+  if ((flags & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) return NO_PAGE;
   const pfn = (pageTables.payload[entry] ?? 0) + (isLeaf ? vpn % PAGES_PER_PMD : 0);
-  return isAnonFolio(kernel, memory.folioOf(pfn)) ? pfn : UNSEEN;
+  return isAnonFolio(kernel, memory.folioOf(pfn)) ? pfn : NO_PAGE;
 }
 
 /**

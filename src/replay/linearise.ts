@@ -8,8 +8,10 @@ const READY = 1;
 const CANCELLED = 2;
 const NO_PLACE = -1;
 
-/** A waiting step holds back at most this many later ones. */
-const MOST_WAITING = 65_536;
+/** A fault without a sign of its outcome holds back later steps for at most this long. */
+const LONGEST_FAULT_NS = 100_000_000;
+/** The same for a call that has taken its lock and not returned. */
+const MOST_BEHIND_CALL = 1_048_576;
 
 /** What is pending in one thread. */
 interface ThreadState {
@@ -104,14 +106,22 @@ export class Lineariser {
       const state = queue.state[slot];
       if (state === READY) return slot;
       if (state === WAITING) {
-        if (queue.length < MOST_WAITING) return -1;
+        const isFault = queue.kind[slot] === STEP.fault;
+        if (queue.length < MOST_BEHIND_CALL && !(isFault && this.isOverdue(slot))) return -1;
         // A thread that sleeps: its fault needed no page.
-        queue.state[slot] = queue.kind[slot] === STEP.fault ? READY : CANCELLED;
+        queue.state[slot] = isFault ? READY : CANCELLED;
         continue;
       }
       queue.head += 1;
     }
     return -1;
+  }
+
+  /** Whether a waiting step is much older than the newest one. */
+  private isOverdue(slot: number): boolean {
+    const { queue } = this;
+    const newest = queue.timeNs[queue.slot(queue.tail - 1)] ?? 0;
+    return newest - (queue.timeNs[slot] ?? 0) > LONGEST_FAULT_NS;
   }
 
   pop(): void {
