@@ -11,6 +11,7 @@ export const EACCES = 13;
 export const EFAULT = 14;
 export const EBUSY = 16;
 export const EEXIST = 17;
+export const ENODEV = 19;
 export const EINVAL = 22;
 export const EOPNOTSUPP = 95;
 export const EHWPOISON = 133;
@@ -28,6 +29,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EFAULT, 'EFAULT'],
   [EBUSY, 'EBUSY'],
   [EEXIST, 'EEXIST'],
+  [ENODEV, 'ENODEV'],
   [EINVAL, 'EINVAL'],
   [EOPNOTSUPP, 'EOPNOTSUPP'],
   [EHWPOISON, 'EHWPOISON'],

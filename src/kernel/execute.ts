@@ -2,6 +2,7 @@ import { RmapError } from '../base/errors.js';
 import { EINVAL, ENOMEM, ESRCH } from './errno.js';
 import { executeMemoryOperation } from './execute_memory.js';
 import { executeAccess } from './execute_access.js';
+import { executeManagement } from './execute_management.js';
 import { executeUffd } from './execute_uffd.js';
 import { createMapping } from './file/page_cache.js';
 import { readFile, writeFile } from './file/file_io.js';
@@ -10,6 +11,7 @@ import { setHugetlbPool } from './hugetlb/pool.js';
 import { ksmScan, ksmUnmergeAll } from './ksm/scan.js';
 import { setKsmKnob } from './ksm/knobs.js';
 import { resultOf, type Machine } from './machine.js';
+import { compactMemory } from './migrate/compaction.js';
 import type { Op } from './op/prims.js';
 import type { Operation, OperationResult, PageValue } from './operation.js';
 import { memcgForceEmpty, setMemcg } from './reclaim/memcg.js';
@@ -69,7 +71,6 @@ export function* execute(machine: Machine, operation: Operation): Op<OperationRe
     case 'dump':
     case 'drain':
     case 'sleep':
-    case 'compact':
       return DONE;
     case 'read':
     case 'write':
@@ -88,6 +89,16 @@ export function* execute(machine: Machine, operation: Operation): Op<OperationRe
     case 'uffd_zero':
     case 'uffd_move':
       return yield* executeUffd(machine, operation);
+    case 'compact':
+      yield* compactMemory(kernel);
+      return DONE;
+    case 'move_pages':
+    case 'migrate_pages':
+    case 'memory_failure':
+    case 'soft_offline':
+    case 'process_madvise':
+    case 'clear_refs':
+      return yield* executeManagement(machine, operation);
     default:
       return yield* executeMemoryOperation(machine, operation);
   }

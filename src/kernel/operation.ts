@@ -111,6 +111,30 @@ export type Operation =
   | (RangeOperation & { readonly op: 'uffd_wp'; readonly on: number })
   /** Fills empty entries with pages that hold `v`, protected against writes with `wp`. */
   | (RangeOperation & { readonly op: 'uffd_copy'; readonly v: number; readonly wp?: number })
+  /** move_pages(2); `all` moves folios that others may map too. Results are nodes or -errno. */
+  | (RangeOperation & { readonly op: 'move_pages'; readonly node: number; readonly all?: number })
+  /** migrate_pages(2): everything of the process. */
+  | {
+      readonly op: 'migrate_pages';
+      readonly p: number;
+      readonly from: number;
+      readonly to: number;
+      readonly all?: number;
+    }
+  /** The memory behind the range fails (MADV_HWPOISON), or may soon (MADV_SOFT_OFFLINE). */
+  | (RangeOperation & { readonly op: 'memory_failure' | 'soft_offline' })
+  /** process_madvise(2) of `p` on memory of `q`. */
+  | (RangeOperation & {
+      readonly op: 'process_madvise';
+      readonly q: number;
+      readonly advice: MadviseAdvice;
+    })
+  /** A write to /proc/PID/clear_refs. */
+  | {
+      readonly op: 'clear_refs';
+      readonly p: number;
+      readonly what: 'all' | 'anon' | 'mapped' | 'soft_dirty';
+    }
   | { readonly op: 'prctl_merge'; readonly p: number; readonly on: number }
   | {
       readonly op: 'file';

@@ -89,7 +89,8 @@ function joined(words: readonly string[]): FieldRule {
     check(value) {
       if (typeof value !== 'string') return undefined;
       const given = value.split('|');
-      const fits = given.every((word) => words.includes(word)) && new Set(given).size === given.length;
+      const fits =
+        given.every((word) => words.includes(word)) && new Set(given).size === given.length;
       return fits ? value : undefined;
     },
   };
@@ -121,7 +122,8 @@ const KEY: FieldRule = {
 const SETTING: FieldRule = {
   expected: 'a word or a number',
   check(value) {
-    if (typeof value === 'string' && !/^\d{1,16}$/.test(value)) return isName(value) ? value : undefined;
+    if (typeof value === 'string' && !/^\d{1,16}$/.test(value))
+      return isName(value) ? value : undefined;
     return VALUE.check(value);
   },
 };
@@ -194,6 +196,15 @@ const RULES: Readonly<Record<Operation['op'], Readonly<Record<string, OperationF
   uffd_zero: RANGE,
   uffd_wp: { ...RANGE, ...required({ on: SWITCH }) },
   uffd_copy: { ...RANGE, ...required({ v: VALUE }), ...optional({ wp: SWITCH }) },
+  move_pages: { ...RANGE, ...required({ node: ID }), ...optional({ all: SWITCH }) },
+  migrate_pages: {
+    ...required({ p: PROCESS, from: ID, to: ID }),
+    ...optional({ all: SWITCH }),
+  },
+  memory_failure: RANGE,
+  soft_offline: RANGE,
+  process_madvise: { ...RANGE, ...required({ q: PROCESS, advice: oneOf(ADVICE) }) },
+  clear_refs: required({ p: PROCESS, what: oneOf(['all', 'anon', 'mapped', 'soft_dirty']) }),
   prctl_merge: required({ p: PROCESS, on: SWITCH }),
   file: required({ id: FILE, n: COUNT, kind: oneOf(['tmp', 'memfd', 'memfd_hugetlb']) }),
   filewrite: { ...FILE_RANGE, ...required({ v: VALUE }) },

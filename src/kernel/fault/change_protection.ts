@@ -19,6 +19,7 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
 } from '../pgtable/pte.js';
+import { needsSoftDirtyFault } from './soft_dirty.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_ACCESS_FLAGS, VM_HUGETLB, VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
@@ -91,7 +92,11 @@ function changeEntries(
     let changed = (pte & ~PTE_PROTNONE) | none;
     if (!isWritable) {
       changed &= ~PTE_WRITE;
-    } else if (none === 0 && (pte & (PTE_WRITE | PTE_SPECIAL | PTE_UFFD_WP)) === 0) {
+    } else if (
+      none === 0 &&
+      (pte & (PTE_WRITE | PTE_SPECIAL | PTE_UFFD_WP)) === 0 &&
+      !needsSoftDirtyFault(kernel, newFlags, pte)
+    ) {
       if (isShared) {
         if (!tracksDirty || (pte & PTE_DIRTY) !== 0) changed |= PTE_WRITE;
       } else {

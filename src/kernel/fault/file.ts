@@ -3,7 +3,7 @@ import { addNewCacheFolio, attachBuffers, findCachedPage } from '../file/page_ca
 import { shmemGetPage } from '../file/shmem.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import { folioGet, folioPut } from '../phys/folio.js';
+import { folioGet, folioPut, pageIsPoisoned } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
@@ -15,7 +15,13 @@ import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
 import { VM_SHARED } from '../vm/vm_flags.js';
 import { allocUserFolio } from './alloc.js';
-import { FAULT_WRITE, VM_FAULT_MAJOR, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './fault_flags.js';
+import {
+  FAULT_WRITE,
+  VM_FAULT_HWPOISON,
+  VM_FAULT_MAJOR,
+  VM_FAULT_OOM,
+  VM_FAULT_SIGBUS,
+} from './fault_flags.js';
 import { cachedPageFlags, writtenFlags } from './pte_values.js';
 
 /** Pages that one read fault may map at once: 64 KiB. @kernel fault_around_pages */
@@ -45,6 +51,7 @@ export function* doFileFault(
   }
   const pfn = yield* getFilePage(kernel, vma, mapping, index);
   if (pfn === NIL) return VM_FAULT_OOM;
+  if (pageIsPoisoned(kernel, pfn)) return VM_FAULT_HWPOISON;
   const major = !wasCached && !isShmem(mapping) ? VM_FAULT_MAJOR : 0;
   if (isWrite) sharedPageMkwrite(kernel, vma, kernel.memory.folioOf(pfn));
   if (mapsMore && mapLargeFileFolio(kernel, vma, vpn, pfn, isWrite)) return major;
@@ -74,6 +81,7 @@ function* doCowFault(
   const wasCached = findCachedPage(mapping, index) !== NIL;
   const source = yield* getFilePage(kernel, vma, mapping, index);
   if (source === NIL) return VM_FAULT_OOM;
+  if (pageIsPoisoned(kernel, source)) return VM_FAULT_HWPOISON;
   const { memory, pageTables } = kernel;
   const sourceHead = memory.folioOf(source);
   folioGet(kernel, sourceHead);
@@ -144,6 +152,7 @@ function mapFaultAround(
     const index = linearPageIndex(vma, page);
     if (index >= mapping.sizePages) break;
     const pfn = findCachedPage(mapping, index);
+    if (pfn !== NIL && pageIsPoisoned(kernel, pfn)) continue;
     if (pfn === NIL || (!seesAll && mapping.readIn.has(index))) continue;
     // The table is made when a page is found: without one a huge page may still come here.
     if (first === NIL) first = pageTables.allocPte(vma.mm.pgd, from);

@@ -28,12 +28,14 @@ import { doAnonymousPage } from './anonymous.js';
 import {
   FAULT_UNSHARE,
   FAULT_WRITE,
+  VM_FAULT_ERROR,
   VM_FAULT_FALLBACK,
   VM_FAULT_HWPOISON,
   VM_FAULT_RETRY,
   VM_FAULT_SIGSEGV,
 } from './fault_flags.js';
 import { doFileFault } from './file.js';
+import { settleSoftDirty } from './soft_dirty.js';
 import { doWpPage } from './write_protect.js';
 
 /**
@@ -48,6 +50,14 @@ export function* handleMmFault(
   faultFlags: number,
 ): Op<number> {
   kernel.work.faults += 1;
+  const result = yield* dispatchFault(kernel, vma, vpn, faultFlags);
+  if (kernel.profile.softDirty && (result & VM_FAULT_ERROR) === 0) {
+    settleSoftDirty(kernel, vma, vpn, (faultFlags & FAULT_WRITE) !== 0);
+  }
+  return result;
+}
+
+function* dispatchFault(kernel: Kernel, vma: Vma, vpn: number, faultFlags: number): Op<number> {
   if ((vma.flags & VM_HUGETLB) !== 0) return yield* hugetlbFault(kernel, vma, vpn, faultFlags);
   const { pageTables } = kernel;
   const pmd = pageTables.findPmd(vma.mm.pgd, vpn);

@@ -38,6 +38,7 @@ import { allocUserFolio } from './alloc.js';
 import { FAULT_UNSHARE, VM_FAULT_OOM } from './fault_flags.js';
 import { sharedPageMkwrite } from './file.js';
 import { maybeMkwrite, presentFlags, writtenFlags } from './pte_values.js';
+import { needsSoftDirtyFault } from './soft_dirty.js';
 
 /**
  * Write or unshare fault on a present, not writable PTE (spec 30 §2): shared mappings become
@@ -170,6 +171,7 @@ export function* wpPageCopy(
 export function canChangePteWritable(kernel: Kernel, vma: Vma, entry: number): boolean {
   const flags = kernel.pageTables.flags[entry];
   if ((flags & (PTE_UFFD_WP | PTE_SPECIAL)) !== 0) return false;
+  if (needsSoftDirtyFault(kernel, vma.flags, flags)) return false;
   if ((vma.flags & VM_SHARED) !== 0) {
     return vma.file?.mapping.kind !== 'tmp' || (flags & (PTE_DIRTY | PTE_WRITE)) !== 0;
   }

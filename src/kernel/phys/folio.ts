@@ -126,11 +126,16 @@ export function folioMaybeDmaPinned(kernel: Kernel, head: number): boolean {
 
 /**
  * A new folio with one reference, uptodate, no mapping, on no list, charged to `memcg`.
- * Returns the head pfn or NIL when there is no free block.
+ * Returns the head pfn or NIL when there is no free block. `pfn` is the block if the caller has
+ * taken one already.
  */
-export function folioAlloc(kernel: Kernel, order: number, memcg: number): number {
+export function folioAlloc(
+  kernel: Kernel,
+  order: number,
+  memcg: number,
+  pfn = kernel.memory.allocPages(order),
+): number {
   const { memory } = kernel;
-  const pfn = memory.allocPages(order);
   if (pfn === NIL) return NIL;
   memory.refcount[pfn] = 1;
   memory.memcg[pfn] = memcg;
@@ -182,7 +187,9 @@ export function folioFree(kernel: Kernel, head: number): void {
   memory.mapping[head] = 0;
   memory.memcg[head] = 0;
   if (memory.mapcount[head] !== 0) fail(`page ${head} is freed while mapped`);
-  memory.freePage(head);
+  // A poisoned page is never used again.
+  if ((flags & PG_HWPOISON) !== 0) memory.flags[head] = PG_HWPOISON;
+  else memory.freePage(head);
 }
 
 function freeLarge(kernel: Kernel, head: number): void {
@@ -196,14 +203,21 @@ function freeLarge(kernel: Kernel, head: number): void {
   }
   memory.memcg[head] = 0;
   const end = head + 2 ** order;
+  let poisoned = 0;
   for (let pfn = head; pfn < end; pfn += 1) {
     if (memory.mapcount[pfn] !== 0) fail(`page ${pfn} is freed while mapped`);
-    memory.flags[pfn] = 0;
+    poisoned |= memory.flags[pfn] &= PG_HWPOISON;
     memory.mapping[pfn] = 0;
     memory.index[pfn] = 0;
   }
   large.free(row);
-  memory.freeBlock(head, order);
+  if (poisoned === 0) {
+    memory.freeBlock(head, order);
+    return;
+  }
+  for (let pfn = head; pfn < end; pfn += 1) {
+    if (memory.flags[pfn] === 0) memory.freePage(pfn);
+  }
 }
 
 /** Flags of one page that survive a change of its folio's flags word. */

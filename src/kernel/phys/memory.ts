@@ -102,6 +102,60 @@ export class Memory {
     return this.allocBlock(order);
   }
 
+  /**
+   * Like `allocPages`, but the block lies in [from, to), a NUMA node. The lists are searched, so
+   * this is for migration only.
+   */
+  allocPagesIn(order: number, from: number, to: number): number {
+    this.drainFreeStack();
+    const size = 2 ** order;
+    for (let have = order; have <= MAX_ORDER; have += 1) {
+      for (let pfn = this.freeBlocks[have]; pfn !== NIL; pfn = this.next[pfn]) {
+        const first = Math.ceil(Math.max(pfn, from) / size) * size;
+        if (first + size > Math.min(pfn + 2 ** have, to)) continue;
+        this.carve(pfn, have, first, order);
+        this.freePages -= size;
+        this.content.fill(0, first, first + size);
+        return first;
+      }
+    }
+    return NIL;
+  }
+
+  /**
+   * Takes the highest such block, wherever in a list its block is. Pages that were freed since the
+   * last search of this kind or by order are not seen.
+   */
+  allocHighest(order: number, from: number, to: number): number {
+    const size = 2 ** order;
+    for (let pfn = to - 1; pfn >= from; pfn -= 1) {
+      if (this.flags[pfn] !== PG_BUDDY || this.mapping[pfn] < order) continue;
+      const have = this.mapping[pfn];
+      const first = Math.floor((Math.min(pfn + 2 ** have, to) - size) / size) * size;
+      if (first < pfn) continue;
+      this.carve(pfn, have, first, order);
+      this.freePages -= size;
+      this.content.fill(0, first, first + size);
+      return first;
+    }
+    return NIL;
+  }
+
+  /** Takes the part [first, first + 2^order) out of a free block and lists what is left. */
+  private carve(block: number, blockOrder: number, first: number, order: number): void {
+    this.unlinkBlock(block, blockOrder);
+    let pfn = block;
+    for (let half = blockOrder - 1; half >= order; half -= 1) {
+      const upper = pfn + 2 ** half;
+      if (first >= upper) {
+        this.pushBlock(pfn, half);
+        pfn = upper;
+      } else {
+        this.pushBlock(upper, half);
+      }
+    }
+  }
+
   /** Gives an idle page back. The caller has reset mapping and counts. */
   freePage(pfn: number): void {
     this.flags[pfn] = PG_FREE;

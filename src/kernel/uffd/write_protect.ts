@@ -1,5 +1,6 @@
 import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
 import { EINVAL, ENOENT } from '../errno.js';
+import { needsSoftDirtyFault } from '../fault/soft_dirty.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import { isAnonFolio } from '../phys/folio.js';
@@ -123,7 +124,7 @@ function changeEntry(
 /** Shared mappings are write-notified while registered, so only dirty entries are writable again. */
 function canWriteAgain(kernel: Kernel, vma: Vma, entry: number): boolean {
   const pte = kernel.pageTables.flags[entry];
-  if ((pte & PTE_SPECIAL) !== 0) return false;
+  if ((pte & PTE_SPECIAL) !== 0 || needsSoftDirtyFault(kernel, vma.flags, pte)) return false;
   if ((vma.flags & VM_SHARED) !== 0) return (pte & PTE_DIRTY) !== 0;
   const pfn = kernel.pageTables.payload[entry];
   const { memory } = kernel;
