@@ -15,6 +15,12 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import('./commands/record.js'),
   },
   {
+    name: 'live',
+    summary: 'what running processes share, exactly',
+    example: 'rmap live $(pgrep -o postgres)',
+    load: () => import('./commands/live.js'),
+  },
+  {
     name: 'import',
     summary: 'turn text of perf, ftrace or strace into a recording',
     example: 'rmap import trace.txt -o trace.rmap',

@@ -1,7 +1,7 @@
 import { gzip } from 'node:zlib';
 import { promisify } from 'node:util';
-import { clearStaleSessions, startGuard } from './clean_up.js';
 import type { CleanUpReport } from './clean_up.js';
+import { openGuardedSession } from './guarded_session.js';
 import { isHugeEverywhere, readHostSettings } from './host.js';
 import { manifestText } from './manifest.js';
 import { listTids } from './processes.js';
@@ -17,7 +17,6 @@ import type {
 import { checkTarget, controlTarget } from './recording_target.js';
 import type { TargetControl } from './recording_target.js';
 import { RingDrain } from './ring_pages.js';
-import { SessionJournal, ownProcessId } from './session_journal.js';
 import { FrameFiles, readFrozen } from './snapshot_reader.js';
 import type { FrozenPicture } from './snapshot_reader.js';
 import { encodeSnapshot } from './snapshot_lines.js';
@@ -374,12 +373,11 @@ export async function record(
 ): Promise<RecordReport> {
   RecordingDirectory.check(options.path, options.mayReplace);
   checkTarget(options.target);
-  listener.cleanedUp(clearStaleSessions());
   const tracefs = ensureTracefs();
   const wishes = new Wishes();
   const stopListening = listenForSignals(wishes);
-  const journal = new SessionJournal(ownProcessId());
-  const guard = startGuard(journal);
+  const { journal, cleanedUp, close } = openGuardedSession();
+  listener.cleanedUp(cleanedUp);
   warmUp();
   let session: TraceSession | undefined;
   let target: TargetControl | undefined;
@@ -397,8 +395,7 @@ export async function record(
   } finally {
     target?.release();
     session?.instance.remove();
-    guard.dismiss();
-    journal.remove();
+    close();
     stopListening();
   }
 }

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { RmapError } from '../base/errors.js';
 import { Cgroup, findUnifiedMount } from './cgroup.js';
-import { freezerPause, stopPause } from './pause.js';
+import { guardedFreeze, guardedStop } from './guarded_session.js';
+import { freezerPause } from './pause.js';
 import type { Pause } from './pause.js';
 import {
   isAlive,
@@ -11,7 +12,6 @@ import {
   readUnifiedCgroup,
   withDescendants,
 } from './processes.js';
-import type { ProcessId } from './processes.js';
 import { sessionName } from './session_journal.js';
 import type { SessionJournal } from './session_journal.js';
 import { findProgram, prepareCommand } from './start_stub.js';
@@ -40,15 +40,6 @@ export interface TargetControl {
 
 const TICKS_PER_SECOND = 100;
 const NEVER = new Promise<never>(() => {});
-
-function identities(pids: readonly number[]): ProcessId[] {
-  return pids.map(processId).filter((id) => id !== undefined);
-}
-
-/** Writes the processes that are about to be stopped into the journal. */
-function stopWithJournal(list: () => readonly number[], journal: SessionJournal): Pause {
-  return stopPause(list, (pids) => journal.update({ stopped: identities(pids) }));
-}
 
 /** The cgroup of this process, in which groups for commands are made. */
 function homeCgroup(): Cgroup | undefined {
@@ -87,7 +78,7 @@ function commandControl(
     description: command.join(' '),
     firstTids: () => [prepared.pid],
     pids,
-    pause: group === undefined ? stopWithJournal(pids, journal) : freezerPause(group),
+    pause: group === undefined ? guardedStop(pids, journal) : freezerPause(group),
     go: () => prepared.go(),
     ended: prepared.ended,
     signal: (name) => prepared.signal(name),
@@ -122,7 +113,7 @@ function pidsControl(
     description: `processes ${roots.join(' ')}`,
     firstTids: () => withDescendants(roots).flatMap(listTids),
     pids: followed,
-    pause: stopWithJournal(pids, journal),
+    pause: guardedStop(pids, journal),
     go: () => undefined,
     ended: NEVER,
     signal: () => undefined,
@@ -144,21 +135,11 @@ export function findCgroup(path: string): Cgroup {
 function cgroupControl(path: string, journal: SessionJournal): TargetControl {
   const cgroup = findCgroup(path);
   const startCpuNs = cgroup.cpuTimeNs();
-  const freezer = freezerPause(cgroup);
   return {
     description: `cgroup ${path}`,
     firstTids: () => cgroup.pids().flatMap(listTids),
     pids: () => cgroup.pids(),
-    pause: {
-      how: freezer.how,
-      hold() {
-        journal.update({ frozenCgroup: cgroup.path });
-        return freezer.hold();
-      },
-      release() {
-        freezer.release();
-      },
-    },
+    pause: guardedFreeze(cgroup, journal),
     go: () => undefined,
     ended: NEVER,
     signal: () => undefined,

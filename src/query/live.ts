@@ -272,6 +272,11 @@ function matrixOf(
   return { pids: shown, bytes, omittedCount: order.length - shown.length };
 }
 
+function orderByPss(left: LiveProcess, right: LiveProcess): number {
+  const difference = right.pssBytes - left.pssBytes;
+  return difference === 0 ? left.pid - right.pid : difference;
+}
+
 function precisionOf(picture: PageMapPicture): LiveReport['precision'] {
   if (!picture.method.hasFrames) return 'inferred';
   if (picture.coversMachine || picture.mapcountsAreExact) return 'exact';
@@ -290,7 +295,7 @@ export function computeLive(picture: PageMapPicture): LiveReport {
   const swapUsers = swapUse(picture.processes);
   const processes = picture.processes
     .map((process, index) => processUse(process, sums[index] ?? emptySums(), swapUsers))
-    .toSorted((left, right) => right.pssBytes - left.pssBytes || left.pid - right.pid);
+    .toSorted((left, right) => orderByPss(left, right));
   return {
     schemaVersion: 1,
     time: picture.time,
