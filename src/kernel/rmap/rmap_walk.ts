@@ -187,7 +187,8 @@ export function* rmapWalkKsm<Arg>(
   control: RmapWalkControl<Arg>,
 ): Op<void> {
   const node = kernel.ksm.nodes[kernel.memory.mapping[head] >> 2];
-  if (node === undefined) fail(`KSM folio ${head} belongs to no stable node`);
+  // Half merged, or merged once and now in the swap cache only: nobody's items lead to it.
+  if (node === undefined) return;
   const { items } = node;
   for (let pass = 0; pass < 2; pass += 1) {
     for (const item of items) {
