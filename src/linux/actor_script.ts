@@ -2,42 +2,104 @@ import { RmapError } from '../base/errors.js';
 import type { Operation } from '../kernel/operation.js';
 import { settingPath } from './live_settings.js';
 
-/** A scenario in the words of native/actor: `name key=value …`, one line per operation. */
-export class ActorScript {
-  readonly operations: readonly Operation[];
-  /** Names of files by their identity in smaps, as the actor reports it. */
-  readonly fileNames = new Map<string, string>();
-  /** Paths that `config` operations have written to. */
-  readonly changedSettings = new Set<string>();
-  readonly #fileNumbers = new Map<string, number>();
+/** Operations that the actor performs with real processes: those of the scenario format. */
+const LIVE_OPERATIONS: ReadonlySet<Operation['op']> = new Set([
+  'mmap',
+  'munmap',
+  'mprotect',
+  'mlock',
+  'munlock',
+  'mremap',
+  'madvise',
+  'read',
+  'write',
+  'fork',
+  'exit',
+  'brk_at',
+  'brk',
+  'pin',
+  'unpin',
+  'vmsplice',
+  'vmdrain',
+  'pvm_write',
+  'mem_write',
+  'uffd_move',
+  'prctl_merge',
+  'file',
+  'filewrite',
+  'fileread',
+  'punch',
+  'ftruncate',
+  'config',
+  'ksm',
+  'ksm_unmerge',
+  'swapon',
+  'swapoff',
+  'memcg',
+  'reclaim',
+  'dump',
+  'drain',
+  'sleep',
+  'compact',
+]);
 
-  constructor(operations: readonly Operation[]) {
-    this.operations = operations;
-  }
+/** A scenario in the words of native/actor. */
+export interface ActorScript {
+  /** `name key=value …` for each operation; empty for `dump`, which the actor does not see. */
+  readonly lines: readonly string[];
+  /** Paths that `config` operations write to. */
+  readonly settingPaths: ReadonlySet<string>;
+}
 
-  /** The operation as a line for the actor. `restingValue` is asked before a setting changes. */
-  line(operation: Operation, restingValue: (path: string) => string): string {
+/** Throws an error that names the operation where it cannot be performed live. */
+export function actorScript(operations: readonly Operation[]): ActorScript {
+  const settingPaths = new Set<string>();
+  const fileNumbers = new Map<string, number>();
+  const fileNumber = (id: string | number): number => {
+    const number = fileNumbers.get(String(id)) ?? fileNumbers.size;
+    fileNumbers.set(String(id), number);
+    return number;
+  };
+  const lines = operations.map((operation, i) => {
+    checkLive(operation, i);
+    if (operation.op === 'dump') return '';
     if (operation.op === 'config') {
-      const path = settingPath(operation.key);
-      if (path === undefined) {
-        throw new RmapError('input', `config: unknown key ${JSON.stringify(operation.key)}`);
-      }
-      restingValue(path);
-      this.changedSettings.add(path);
-      return `set path=${path} value=${operation.value}`;
+      const path = pathOfKey(operation.key);
+      settingPaths.add(path);
+      return `set path=${path} value=${settingValue(operation.key, operation.value)}`;
     }
     const words: string[] = [operation.op];
     for (const [key, value] of Object.entries(operation)) {
       if (key === 'op') continue;
+      // No name of the scenario reaches the actor: files are numbered.
       const isFile = key === 'file' || (key === 'id' && operation.op === 'file');
-      words.push(isFile ? `file=${this.#fileNumber(String(value))}` : `${key}=${value}`);
+      words.push(isFile ? `file=${fileNumber(value)}` : `${key}=${value}`);
     }
     return words.join(' ');
-  }
+  });
+  return { lines, settingPaths };
+}
 
-  #fileNumber(id: string): number {
-    const number = this.#fileNumbers.get(id) ?? this.#fileNumbers.size;
-    this.#fileNumbers.set(id, number);
-    return number;
+function checkLive(operation: Operation, i: number): void {
+  if (!LIVE_OPERATIONS.has(operation.op)) {
+    throw new RmapError('environment', `operation ${i}: ${operation.op} cannot be performed live`);
   }
+  if (operation.op === 'mmap' && operation.at === undefined) {
+    throw new RmapError(
+      'environment',
+      `operation ${i}: mmap needs an address to be performed live`,
+    );
+  }
+}
+
+function pathOfKey(key: string): string {
+  const path = settingPath(key);
+  if (path !== undefined) return path;
+  throw new RmapError('input', `config: unknown key ${JSON.stringify(key)}`);
+}
+
+function settingValue(key: string, value: string | number): string {
+  const text = String(value);
+  if (/^[\w+]+$/.test(text)) return text;
+  throw new RmapError('input', `config ${key}: value ${JSON.stringify(text)} is not one word`);
 }

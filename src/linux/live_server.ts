@@ -5,7 +5,7 @@ import { RmapError } from '../base/errors.js';
 import type { Operation, OperationResult } from '../kernel/operation.js';
 import { REGION_START_PAGE } from '../trace/scenario.js';
 import type { MachineState, StateFile, StateResult } from '../trace/state.js';
-import { ActorScript } from './actor_script.js';
+import { actorScript } from './actor_script.js';
 import { LineProcess } from './line_process.js';
 import { fixedEnvironment, restingValues } from './live_settings.js';
 import type { Observation } from './live_observation.js';
@@ -53,12 +53,17 @@ export interface RawObservation {
 export class LiveServer {
   readonly #actor: LineProcess;
   readonly #observer: LineProcess;
-  readonly #rest: (path: string) => string;
+  /** What a setting goes back to after a scenario. */
+  readonly #restingValue: (path: string) => string;
 
-  private constructor(actor: LineProcess, observer: LineProcess, rest: (path: string) => string) {
+  private constructor(
+    actor: LineProcess,
+    observer: LineProcess,
+    restingValue: (path: string) => string,
+  ) {
     this.#actor = actor;
     this.#observer = observer;
-    this.#rest = rest;
+    this.#restingValue = restingValue;
   }
 
   /** Throws an `environment` error where this machine cannot do it. */
@@ -113,80 +118,78 @@ export class LiveServer {
   }
 
   /**
-   * Performs a script. The answer has one state per `dump`, then `final`. After an error the
-   * server may be unusable: close it.
+   * Performs a scenario. The answer has one state per `dump`, then `final`. A scenario that cannot
+   * be performed is refused before it starts; an error while it runs closes the server.
    */
   async run(operations: readonly Operation[], options: LiveRunOptions = {}): Promise<StateFile> {
     checkHost(operations);
-    const script = new ActorScript(operations);
-    await this.#actor.ask('begin');
-    const states: MachineState[] = [];
+    const script = actorScript(operations);
+    for (const path of script.settingPaths) this.#restingValue(path);
+    try {
+      const file = await this.#perform(operations, script.lines, options);
+      for (const path of script.settingPaths) await this.#set(path, this.#restingValue(path));
+      return file;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async #perform(
+    operations: readonly Operation[],
+    lines: readonly string[],
+    options: LiveRunOptions,
+  ): Promise<StateFile> {
     const results: StateResult[] = [];
-    let start = 0;
-    for (;;) {
+    const states: MachineState[] = [];
+    // Names of files by their identity in smaps, as the actor reports it.
+    const fileNames = new Map<string, string>();
+    await this.#actor.ask('begin');
+    for (let start = 0; ;) {
       let end = start;
       while (end < operations.length && operations[end]?.op !== 'dump') end += 1;
-      await this.#runSegment(script, start, end, results);
+      const part = lines.slice(start, end).map((line) => `${line}\n`);
+      this.#actor.send(part.join(''));
+      for (let i = start; i < end; i += 1) {
+        const { file, ...result } = await this.#actor.next();
+        const operation = operations[i];
+        if (typeof file === 'string' && operation?.op === 'file') {
+          fileNames.set(file, String(operation.id));
+        }
+        results.push({ i, ...(result as unknown as OperationResult) });
+      }
       const dump = operations[end];
       const label = dump?.op === 'dump' ? dump.label : 'final';
-      states.push(await this.#state(label, end, script, options));
+      const raw = await this.#look(end, fileNames);
+      options.onObservation?.(label, raw);
+      states.push(stateOf(label, raw));
       if (dump === undefined) break;
       start = end + 1;
     }
     await this.#actor.ask('end');
-    for (const path of script.changedSettings) await this.#set(path, this.#rest(path));
     return { results, states };
   }
 
-  async #runSegment(
-    script: ActorScript,
-    start: number,
-    end: number,
-    results: StateResult[],
-  ): Promise<void> {
-    let lines = '';
-    for (let i = start; i < end; i += 1) {
-      const operation = script.operations[i];
-      if (operation !== undefined) lines += `${script.line(operation, this.#rest)}\n`;
-    }
-    this.#actor.send(lines);
-    for (let i = start; i < end; i += 1) {
-      const answer = await this.#actor.next();
-      const operation = script.operations[i];
-      if (operation === undefined) continue;
-      if (typeof answer['file'] === 'string' && operation.op === 'file') {
-        script.fileNames.set(answer['file'], String(operation.id));
-      }
-      results.push(resultOf(i, answer));
-    }
+  /** Looks at the living processes of the scenario. */
+  async #look(op: number, fileNames: ReadonlyMap<string, string>): Promise<RawObservation> {
+    const { pids } = await this.#actor.ask('pids');
+    const processes = pids as ReadonlyArray<readonly [number, number]>;
+    const names = processes.map(([process, pid]) => `${process}:${pid}`).join(' ');
+    const observation = await this.#observe(names);
+    const smaps = new Map(
+      processes.map(([process, pid]) => [process, readFileSync(`/proc/${pid}/smaps`, 'utf8')]),
+    );
+    return { op, fileNames, observation, smaps };
   }
 
-  /** Looks at the processes, again while pages are being written. */
-  async #look(processes: ReadonlyArray<readonly [number, number]>): Promise<Observation> {
-    const names = processes.map(([process, pid]) => `${process}:${pid}`).join(' ');
+  /** Observes, again while pages are being written. */
+  async #observe(names: string): Promise<Observation> {
     for (let waitedMs = 0; ; waitedMs += WRITEBACK_POLL_MS) {
       const answer = await this.#observer.ask(`look ${names}`);
       const observation = answer as unknown as Observation;
       if (waitedMs >= MOST_WRITEBACK_MS || !isWriting(observation)) return observation;
       await setTimeout(WRITEBACK_POLL_MS);
     }
-  }
-
-  async #state(
-    label: string,
-    op: number,
-    script: ActorScript,
-    options: LiveRunOptions,
-  ): Promise<MachineState> {
-    const { pids } = await this.#actor.ask('pids');
-    const processes = pids as ReadonlyArray<readonly [number, number]>;
-    const observation = await this.#look(processes);
-    const smaps = new Map(
-      processes.map(([process, pid]) => [process, readFileSync(`/proc/${pid}/smaps`, 'utf8')]),
-    );
-    const raw = { observation, smaps, fileNames: script.fileNames, op };
-    options.onObservation?.(label, raw);
-    return stateOf(label, raw);
   }
 }
 
@@ -218,9 +221,4 @@ function checkHost(operations: readonly Operation[]): void {
   if (needsDisk && statfsSync(WORK_DIRECTORY).type !== EXT4_MAGIC) {
     throw new RmapError('environment', `files of kind tmp need ext4 at ${WORK_DIRECTORY}`);
   }
-}
-
-function resultOf(i: number, answer: Record<string, unknown>): StateResult {
-  const { file: _file, ...result } = answer;
-  return { i, ...(result as unknown as OperationResult) };
 }
