@@ -54,8 +54,10 @@ const MCL_WORDS: ReadonlyArray<readonly [number, string]> = [
 
 /** What a call needs to know about files. */
 export interface CallFiles {
-  /** Machine file behind a descriptor; made if it is new. */
-  fileOf(process: ReplayProcess, descriptor: number): string;
+  /** Machine file behind a descriptor that is mapped from an offset on; made if it is new. */
+  fileToMap(process: ReplayProcess, descriptor: number, offsetPages: number): string;
+  /** Machine file behind a descriptor whose length changes; made if it is new. */
+  fileToResize(process: ReplayProcess, descriptor: number): string;
   /** A new shared segment of a length. */
   segment(id: number): { readonly file: string; readonly lengthPages: number } | undefined;
 }
@@ -143,11 +145,11 @@ export function operationOfCall(
     }
     case 'ftruncate':
       if (returned < 0) return undefined;
-      return { op: 'ftruncate', file: files.fileOf(process, first), n: pagesOf(second) };
+      return { op: 'ftruncate', file: files.fileToResize(process, first), n: pagesOf(second) };
     case 'fallocate': {
       const punches = (second & 2) !== 0;
       if (returned < 0 || !punches) return undefined;
-      const file = files.fileOf(process, first);
+      const file = files.fileToResize(process, first);
       return { op: 'punch', file, at: pagesOf(third), n: pageOf(fourth) };
     }
     default:
@@ -186,7 +188,9 @@ function mmapOperation(
     n: pagesOf(length),
     prot: protLetters(prot),
     flags: flagWords.join('|'),
-    ...(isAnonymous ? {} : { file: files.fileOf(process, descriptor), off: pageOf(offset) }),
+    ...(isAnonymous
+      ? {}
+      : { file: files.fileToMap(process, descriptor, pageOf(offset)), off: pageOf(offset) }),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Machine } from '../kernel/machine.js';
 import type { CallFiles } from './calls.js';
 import type { CallRecord } from './steps.js';
-import type { ReplayProcess } from './tasks.js';
+import type { DescriptorFile, ReplayProcess } from './tasks.js';
 import { pagesOf } from './calls.js';
 
 /** Files whose length no event tells are this long: no fault lies behind their end. */
@@ -23,9 +23,9 @@ export class ReplayFiles implements CallFiles {
     const { returned } = call;
     if (returned < 0) return;
     if (call.name === 'openat' || call.name === 'open') {
-      process.files.set(returned, this.make('tmp', UNKNOWN_LENGTH_PAGES));
+      process.files.set(returned, known(this.make('tmp', UNKNOWN_LENGTH_PAGES)));
     } else if (call.name === 'memfd_create') {
-      process.files.set(returned, this.make('memfd', 0));
+      process.files.set(returned, known(this.make('memfd', 0)));
     } else if (call.name === 'close') {
       process.files.delete(call.args[0] ?? -1);
     } else if (call.name === 'shmget') {
@@ -35,14 +35,24 @@ export class ReplayFiles implements CallFiles {
     }
   }
 
-  fileOf(process: ReplayProcess, descriptor: number): string {
-    const key = descriptor;
-    let file = process.files.get(key);
-    if (file === undefined) {
-      file = this.make('tmp', UNKNOWN_LENGTH_PAGES);
-      process.files.set(key, file);
+  fileToMap(process: ReplayProcess, descriptor: number, offsetPages: number): string {
+    let entry = process.files.get(descriptor);
+    // Without the call that opened it a descriptor may mean another file by now: loaders map the
+    // start of a file first.
+    if (entry === undefined || (!entry.isKnown && offsetPages === 0)) {
+      entry = { file: this.make('tmp', UNKNOWN_LENGTH_PAGES), isKnown: false };
+      process.files.set(descriptor, entry);
     }
-    return file;
+    return entry.file;
+  }
+
+  fileToResize(process: ReplayProcess, descriptor: number): string {
+    let entry = process.files.get(descriptor);
+    if (entry === undefined || !entry.isKnown) {
+      entry = known(this.make('memfd', 0));
+      process.files.set(descriptor, entry);
+    }
+    return entry.file;
   }
 
   /** The file with a path, for images and attached mappings. */
@@ -65,4 +75,8 @@ export class ReplayFiles implements CallFiles {
     this.machine.apply({ op: 'file', id, n: lengthPages, kind });
     return id;
   }
+}
+
+function known(file: string): DescriptorFile {
+  return { file, isKnown: true };
 }

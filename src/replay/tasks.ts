@@ -1,5 +1,13 @@
 import type { SnapshotVma } from '../trace/snapshot.js';
 
+/** What a descriptor refers to. */
+export interface DescriptorFile {
+  /** Name of the machine's file. */
+  readonly file: string;
+  /** The call that opened it, or gave it a length, was seen. */
+  readonly isKnown: boolean;
+}
+
 /** One recorded process: threads share it; its number on the machine is its pid. */
 export interface ReplayProcess {
   readonly pid: number;
@@ -11,7 +19,7 @@ export interface ReplayProcess {
   /** The heap's start is known to the machine. */
   hasHeap: boolean;
   /** What descriptors refer to, as far as calls tell. */
-  readonly files: Map<number, string>;
+  readonly files: Map<number, DescriptorFile>;
   /** Attached System V segments: first page → length in pages. */
   readonly segments: Map<number, number>;
   /** Time of birth and end in nanoseconds; end −1 while it lives. */
