@@ -3,7 +3,9 @@ import type { EventBatch, EventKind } from './event.js';
 export const DEFAULT_BATCH_LENGTH = 65_536;
 
 /** Columns of a batch under construction. */
-type Columns = { -readonly [K in Exclude<keyof EventBatch, 'firstIndex' | 'length'>]: EventBatch[K] };
+type Columns = {
+  -readonly [K in Exclude<keyof EventBatch, 'firstIndex' | 'length'>]: EventBatch[K];
+};
 
 /** Empty columns: all cells 0. */
 export function allocateColumns(length: number): Columns {

@@ -139,6 +139,7 @@ function compareSwap(
   for (let page = start; page < end; page += 1) {
     const left = String(expected.slot + page - expected.at);
     const right = String(actual.slot + page - actual.at);
-    if (!slots.match(left, right)) report.paired(`${where} page ${page}`, 'slot', slots, left, right);
+    if (!slots.match(left, right))
+      report.paired(`${where} page ${page}`, 'slot', slots, left, right);
   }
 }

@@ -97,7 +97,7 @@ function compareInto(list: DifferenceList, expected: MachineState, actual: Machi
     const left = expected.procs[process];
     const right = actual.procs[process];
     if (left === undefined || right === undefined) {
-      list.add(`process ${process}`, 'existence', state(left), state(right));
+      list.add(`process ${process}`, 'existence', existence(left), existence(right));
       continue;
     }
     compareVmas(pairing, process, left.vmas, right.vmas);
@@ -106,7 +106,7 @@ function compareInto(list: DifferenceList, expected: MachineState, actual: Machi
   compareAnonVmas(pairing, expected, actual);
 }
 
-function state(process: unknown): string {
+function existence(process: unknown): string {
   return process === undefined ? 'no process' : 'a process';
 }
 
@@ -184,7 +184,10 @@ function compareAnonVmas(pairing: Pairing, expected: MachineState, actual: Machi
     report.equal(where, 'refcount', one.refs, other.refs);
     report.equal(where, 'interval tree', walkText(one), walkText(other));
   }
-  const [left, right] = [Object.keys(expected.anon_vmas).length, Object.keys(actual.anon_vmas).length];
+  const [left, right] = [
+    Object.keys(expected.anon_vmas).length,
+    Object.keys(actual.anon_vmas).length,
+  ];
   report.equal('', 'number of anon_vmas', left, right);
 }
 
@@ -232,7 +235,7 @@ function compareFolio(
   for (const field of FOLIO_NUMBERS) {
     report.equal(where, field, expected[field] ?? 0, actual[field] ?? 0);
   }
-  report.paired(where, 'anon_vma', anonVmas, expected.av ?? null, actual.av ?? null);
+  report.paired(where, 'anon_vma', anonVmas, expected.av, actual.av);
   compareFile(pairing, where, expected.file, actual.file);
   report.equal(where, 'flags', hardFlags(expected.flags), hardFlags(actual.flags));
   report.equal(where, 'flags2', hardFlags(expected.flags2), hardFlags(actual.flags2));

@@ -45,8 +45,8 @@ export interface Reporter {
     where: string,
     field: string,
     pairs: IdPairs,
-    expected: string | null,
-    got: string | null,
+    expected: string | null | undefined,
+    got: string | null | undefined,
   ): void;
 }
 
@@ -82,11 +82,13 @@ export class DifferenceList implements Reporter {
     where: string,
     field: string,
     pairs: IdPairs,
-    expected: string | null,
-    got: string | null,
+    expected: string | null | undefined,
+    got: string | null | undefined,
   ): void {
-    if (expected === null || got === null) {
-      if (expected !== got) this.add(where, field, expected ?? 'none', got ?? 'none');
+    if (typeof expected !== 'string' || typeof got !== 'string') {
+      if (typeof expected !== typeof got && (expected ?? got ?? '') !== '') {
+        this.add(where, field, expected ?? 'none', got ?? 'none');
+      }
       return;
     }
     if (pairs.match(expected, got)) return;

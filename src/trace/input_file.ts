@@ -49,7 +49,10 @@ export async function* readChunks(path: string): AsyncGenerator<Buffer> {
     for await (const chunk of gunzip) yield chunk;
   } catch (error) {
     if (error instanceof RmapError) throw error;
-    throw inputError(`${path} offset ${gunzip.bytesWritten}: bad gzip data (${reasonOf(error)})`, error);
+    throw inputError(
+      `${path} offset ${gunzip.bytesWritten}: bad gzip data (${reasonOf(error)})`,
+      error,
+    );
   } finally {
     file.destroy();
     gunzip.destroy();
@@ -72,10 +75,7 @@ export async function readAll(path: string, mostBytes: number): Promise<Buffer> 
  * Reads a text file as blocks of whole lines, each ending with a newline; a last line without one
  * gets it. A line longer than `mostLineBytes` is an input error, found before it is in memory.
  */
-export async function* readLineBlocks(
-  path: string,
-  mostLineBytes: number,
-): AsyncGenerator<Buffer> {
+export async function* readLineBlocks(path: string, mostLineBytes: number): AsyncGenerator<Buffer> {
   let pending: Buffer[] = [];
   let pendingBytes = 0;
   let offset = 0;
@@ -115,7 +115,7 @@ export async function* readLines(path: string, mostLineBytes: number): AsyncGene
 /** Number of newlines in the first `end` bytes. */
 export function countLines(bytes: Buffer, end: number): number {
   let lines = 0;
-  for (let at = bytes.indexOf(NEWLINE); at !== -1 && at < end; ) {
+  for (let at = bytes.indexOf(NEWLINE); at !== -1 && at < end;) {
     lines += 1;
     at = bytes.indexOf(NEWLINE, at + 1);
   }

@@ -49,7 +49,8 @@ export function parseOperation(line: string): Operation {
     else if (!isOptional) throw inputError(`${name}: field ${field} is missing`);
   }
   for (const field of Object.keys(fields)) {
-    if (field === 'op' || field in rules || IGNORED_FIELDS[name]?.includes(field)) continue;
+    if (field === 'op' || Object.hasOwn(rules, field)) continue;
+    if (IGNORED_FIELDS[name]?.includes(field) === true) continue;
     throw inputError(`${name}: unknown field ${field}, it has ${Object.keys(rules).join(' ')}`);
   }
   checkRanges(name, operation);

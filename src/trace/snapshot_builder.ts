@@ -65,7 +65,9 @@ export class SnapshotBuilder {
       throw inputError(`VMA from page ${hex(startPage)} to ${hex(endPage)} has no length`);
     }
     if (startPage < end) {
-      throw inputError(`VMA at page ${hex(startPage)} of process ${pid} is not behind the one before`);
+      throw inputError(
+        `VMA at page ${hex(startPage)} of process ${pid} is not behind the one before`,
+      );
     }
     if (this.#vmas.at(-1)?.pid !== pid && end > 0) {
       throw inputError(`VMAs of process ${pid} are not listed together`);

@@ -108,7 +108,9 @@ export class ImportedRecording implements Recording {
     const startNs = (sink?.startSeconds ?? 0) * 1e9 + (sink?.startNs ?? 0);
     return {
       formatVersion: FORMAT_VERSION,
-      name: basename(this.path).replace(/\.gz$/, '').replace(/\.\w+$/, ''),
+      name: basename(this.path)
+        .replace(/\.gz$/, '')
+        .replace(/\.\w+$/, ''),
       description: `imported from text of ${this.#format.source}`,
       source: this.#format.source,
       precision: this.#coverage.precision,

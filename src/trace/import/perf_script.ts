@@ -17,7 +17,8 @@ const TRACEPOINT = /^(?<system>[\w-]+):(?<name>\w+):\s*(?<text>.*)$/;
 const FAULT_SAMPLE = /^(?:page-faults|faults|minor-faults|major-faults)(?::\w+)?:\s+(?<text>.*)$/;
 const MAPPING =
   /^PERF_RECORD_MMAP2? (?<process>-?\d+)\/(?<tid>-?\d+): \[0x(?<start>[0-9a-f]+)\(0x(?<length>[0-9a-f]+)\) @ (?<offset>0x[0-9a-f]+|\d+)(?<device>[^\]]*)\]: (?<perms>[rwxsp-]+) (?<name>.*)$/;
-const TASK = /^PERF_RECORD_(?<kind>FORK|EXIT)\((?<pid>\d+):(?<tid>\d+)\):\((?<ppid>\d+):(?<ptid>\d+)\)/;
+const TASK =
+  /^PERF_RECORD_(?<kind>FORK|EXIT)\((?<pid>\d+):(?<tid>\d+)\):\((?<ppid>\d+):(?<ptid>\d+)\)/;
 const COMM = /^PERF_RECORD_COMM(?<exec> exec)?: (?<comm>.*):(?<pid>-?\d+)\/(?<tid>-?\d+)$/;
 const LOST = /^PERF_RECORD_LOST(?:_SAMPLES)?:? lost (?<count>\d+)/;
 
@@ -133,7 +134,10 @@ export class PerfScriptImporter implements TextImporter {
     const name = COMM.exec(rest)?.groups;
     if (name !== undefined) {
       if (name['exec'] === undefined) return;
-      this.#tasks.prepareExec({ ...moment, tid: this.#sink.tid(name['tid'] ?? '') }, name['comm'] ?? '');
+      this.#tasks.prepareExec(
+        { ...moment, tid: this.#sink.tid(name['tid'] ?? '') },
+        name['comm'] ?? '',
+      );
       return;
     }
     const lost = LOST.exec(rest)?.groups;

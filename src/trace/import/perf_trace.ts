@@ -17,8 +17,7 @@ import type { TextImporter } from './importer.js';
 /** `4.211 ( 0.013 ms): comm/tid rest`; times are `?` or empty for cut-off calls. */
 const LINE =
   /^\s*(?<ms>\d{1,10}|\?)(?:\.(?<fraction>\d{3}))?\s+\(\s*(?:[\d.]+ ms)?\s*\):\s+(?<comm>\S.{0,15}?)\/(?<tid>\d{1,10})\s+(?<rest>\S.*)$/;
-const FAULT =
-  /^(?:min|maj)fault \[(?<symbol>[^\]]*)\] => (?<place>\S.*) \((?<map>.)(?<level>.)\)$/;
+const FAULT = /^(?:min|maj)fault \[(?<symbol>[^\]]*)\] => (?<place>\S.*) \((?<map>.)(?<level>.)\)$/;
 const CALL = /^(?<name>\w{1,32})\((?<args>.*)\)\s+= (?<result>\S.*)$/;
 /** Regions that are named by their address. */
 const ABSOLUTE = /^(?:(?:\/\/anon|\[(?:heap|stack)\])@)?0x(?<digits>[0-9a-f]{1,16})$/;

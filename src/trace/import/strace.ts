@@ -67,12 +67,19 @@ export class StraceImporter implements TextImporter {
     const tid = digits === undefined ? (this.#firstTid ?? 1) : this.#sink.tid(digits);
     this.#meet(tid, timeNs);
     if (isGone) this.#gone(tid, timeNs);
-    else if (begun !== undefined) this.#begin(tid, timeNs, begun['name'] ?? '', begun['args'] ?? '');
+    else if (begun !== undefined)
+      this.#begin(tid, timeNs, begun['name'] ?? '', begun['args'] ?? '');
     else if (whole !== undefined) {
       this.#begin(tid, timeNs, whole['name'] ?? '', whole['args'] ?? '');
       this.#end(tid, timeNs, whole['name'] ?? '', whole['result'] ?? '');
     } else if (resumed !== undefined) {
-      this.#resume(tid, timeNs, resumed['name'] ?? '', resumed['args'] ?? '', resumed['result'] ?? '');
+      this.#resume(
+        tid,
+        timeNs,
+        resumed['name'] ?? '',
+        resumed['args'] ?? '',
+        resumed['result'] ?? '',
+      );
     }
   }
 

@@ -90,9 +90,10 @@ export class TaskRecords {
   touch({ timeNs, cpu, tid }: Moment, isUserFault: boolean): void {
     const fork = this.#forks.get(tid);
     if (fork !== undefined) this.#makeFork(tid, fork);
-    else for (const [parent, pending] of this.#forks) {
-      if (pending.child === tid) this.#makeFork(parent, pending);
-    }
+    else
+      for (const [parent, pending] of this.#forks) {
+        if (pending.child === tid) this.#makeFork(parent, pending);
+      }
     const comm = isUserFault ? this.#execs.get(tid) : undefined;
     if (comm === undefined) return;
     this.#execs.delete(tid);

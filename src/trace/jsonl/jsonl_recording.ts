@@ -6,7 +6,13 @@ import { DEFAULT_BATCH_LENGTH, EventBatchBuilder } from '../batch_builder.js';
 import type { EventBatch } from '../event.js';
 import { FieldRegistry } from '../field_registry.js';
 import { inputError } from '../input_error.js';
-import { MOST_EVENT_LINE_BYTES, countLines, findPlainOrGzip, readAll, readLineBlocks } from '../input_file.js';
+import {
+  MOST_EVENT_LINE_BYTES,
+  countLines,
+  findPlainOrGzip,
+  readAll,
+  readLineBlocks,
+} from '../input_file.js';
 import type { EventReadOptions, Recording, RecordingInfo } from '../recording.js';
 import { FORMAT_VERSION } from '../recording.js';
 import { boundedText, checkShape, wholeNumber } from '../schema_error.js';

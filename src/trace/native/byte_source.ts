@@ -28,7 +28,7 @@ export function openFileSource(path: string): ByteSource {
         throw inputError(`${path} offset ${start}: ${end - start} bytes are not in the file`);
       }
       const bytes = new Uint8Array(end - start);
-      for (let done = 0; done < bytes.length; ) {
+      for (let done = 0; done < bytes.length;) {
         const got = readSync(descriptor, bytes, done, bytes.length - done, start + done);
         if (got === 0) throw inputError(`${path} offset ${start + done}: the file was cut off`);
         done += got;

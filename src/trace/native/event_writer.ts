@@ -17,7 +17,8 @@ const MOST_EVENTS = 2 ** 31;
 /** Number of the table that holds each kind. */
 const TABLE_OF_KIND: Uint8Array = (() => {
   const tables = new Uint8Array(EVENT_KIND_COUNT);
-  for (const [table, { kinds }] of EVENT_TABLES.entries()) for (const kind of kinds) tables[kind] = table;
+  for (const [table, { kinds }] of EVENT_TABLES.entries())
+    for (const kind of kinds) tables[kind] = table;
   return tables;
 })();
 
@@ -81,7 +82,7 @@ class TableBuffer {
   }
 
   append(batch: EventBatch, rows: Int32Array, directory: string): void {
-    for (let from = 0; from < rows.length; ) {
+    for (let from = 0; from < rows.length;) {
       const to = Math.min(rows.length, from + GROUP_ROWS - this.#rows);
       const piece = rows.subarray(from, to);
       for (const column of this.#columns) column.gather(batch, piece, this.#rows);
@@ -273,4 +274,3 @@ class WordBuffer implements ColumnBuffer {
     return this.#values.subarray(0, rows);
   }
 }
-

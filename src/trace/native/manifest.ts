@@ -48,10 +48,7 @@ const MANIFEST = v.object({
   /** Fields of each `other` event, for its cells a … f. */
   fields: v.record(
     v.string(),
-    v.pipe(
-      v.array(v.object({ name: TEXT, type: v.picklist(['word', 'text']) })),
-      v.maxLength(6),
-    ),
+    v.pipe(v.array(v.object({ name: TEXT, type: v.picklist(['word', 'text']) })), v.maxLength(6)),
   ),
   tables: v.array(TABLE_FILE),
 });
@@ -94,7 +91,8 @@ export function upgradeManifest(
   }
   for (let from = version; from < newest; from += 1) {
     const upgrade = upgrades.get(from);
-    if (upgrade === undefined) throw inputError(`${where}: format version ${from} is not supported`);
+    if (upgrade === undefined)
+      throw inputError(`${where}: format version ${from} is not supported`);
     manifest = { ...upgrade(manifest), formatVersion: from + 1 };
   }
   return manifest;

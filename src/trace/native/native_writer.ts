@@ -13,7 +13,10 @@ import { MANIFEST_FILE, formatManifest } from './manifest.js';
 import { SnapshotTableWriter } from './snapshot_writer.js';
 
 /** What the writer counts itself need not be known before. */
-export type WriterInfo = Omit<RecordingInfo, 'formatVersion' | 'events' | 'durationNs' | 'snapshots'>;
+export type WriterInfo = Omit<
+  RecordingInfo,
+  'formatVersion' | 'events' | 'durationNs' | 'snapshots'
+>;
 
 export interface WriterOptions {
   /** Replace a recording that is there already. Anything else is never replaced. */
@@ -148,7 +151,10 @@ function checkTarget(target: string, isForced: boolean): void {
   if (!existsSync(target)) return;
   if (!isForced) throw new RmapError('usage', `${target} exists; replace it with -f`);
   if (existsSync(join(target, MANIFEST_FILE))) return;
-  throw new RmapError('usage', `${target} is not a recording and is not replaced, not even with -f`);
+  throw new RmapError(
+    'usage',
+    `${target} is not a recording and is not replaced, not even with -f`,
+  );
 }
 
 /** Runs file operations; a failed system call is an error of the environment. */

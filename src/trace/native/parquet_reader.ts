@@ -89,7 +89,8 @@ export class ParquetTableReader {
         (other.num_children ?? 0) === 0;
       if (!fits) throw this.#error(`expected column ${column.name} of type ${column.type}`);
     }
-    if (found.length !== expected.length) throw this.#error(`column ${found.at(-1)?.name} too many`);
+    if (found.length !== expected.length)
+      throw this.#error(`column ${found.at(-1)?.name} too many`);
   }
 
   #readGroups(): RowGroup[] {
@@ -97,7 +98,9 @@ export class ParquetTableReader {
     return this.#metadata.row_groups.map((group): RowGroup => {
       const rows = Number(group.num_rows);
       if (!(rows >= 1 && rows <= GROUP_ROWS)) throw this.#error(`row group of ${rows} rows`);
-      const chunks = this.#columns.map((column, i) => this.#checkChunk(column, group.columns[i]?.meta_data));
+      const chunks = this.#columns.map((column, i) =>
+        this.#checkChunk(column, group.columns[i]?.meta_data),
+      );
       const start = firstRow;
       firstRow += rows;
       return { rows, firstRow: start, chunks };
@@ -108,7 +111,8 @@ export class ParquetTableReader {
     if (meta === undefined || meta.path_in_schema.join('.') !== column.name) {
       throw this.#error(`no chunk of column ${column.name}`);
     }
-    if (meta.codec !== 'GZIP') throw this.#error(`column ${column.name} is compressed by ${meta.codec}`);
+    if (meta.codec !== 'GZIP')
+      throw this.#error(`column ${column.name} is compressed by ${meta.codec}`);
     const start = Number(meta.dictionary_page_offset ?? meta.data_page_offset);
     const end = start + Number(meta.total_compressed_size);
     if (!(start >= 4 && end > start && end <= this.#source.sizeBytes)) {
@@ -161,7 +165,8 @@ export class ParquetTableReader {
       }
       const { dictionary_page_header: dictionary, data_page_header_v2: page } = header;
       const count = dictionary?.num_values ?? page?.num_values ?? -1;
-      if (!(count >= 0 && count <= rows)) throw this.#error(`offset ${at}: page of ${count} values`);
+      if (!(count >= 0 && count <= rows))
+        throw this.#error(`offset ${at}: page of ${count} values`);
       if (page !== undefined) {
         const levels = page.definition_levels_byte_length + page.repetition_levels_byte_length;
         const isFlat = levels === 0 && page.num_nulls === 0 && page.num_rows === count;
@@ -176,12 +181,15 @@ export class ParquetTableReader {
 
 function readFooter(source: ByteSource): FileMetaData {
   const { sizeBytes } = source;
-  if (sizeBytes < FOOTER_BYTES + 4) throw inputError(`${source.name}: too short for a Parquet file`);
+  if (sizeBytes < FOOTER_BYTES + 4)
+    throw inputError(`${source.name}: too short for a Parquet file`);
   const tail = source.read(sizeBytes - FOOTER_BYTES, sizeBytes);
   const metadataBytes = new DataView(tail.buffer).getUint32(0, true);
   const footerBytes = metadataBytes + FOOTER_BYTES;
   if (footerBytes > sizeBytes || footerBytes > MOST_FOOTER_BYTES) {
-    throw inputError(`${source.name} offset ${sizeBytes - FOOTER_BYTES}: footer of ${metadataBytes} bytes`);
+    throw inputError(
+      `${source.name} offset ${sizeBytes - FOOTER_BYTES}: footer of ${metadataBytes} bytes`,
+    );
   }
   const metadata = parquetMetadata(source.read(sizeBytes - footerBytes, sizeBytes), {
     geoparquet: false,

@@ -51,7 +51,7 @@ class FileBytes extends ByteWriter {
 
   flush(): void {
     const bytes = this.getBytes();
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       done += writeSync(this.#descriptor, bytes, done, bytes.length - done);
     }
     this.index = 0;

@@ -177,7 +177,8 @@ class RunsByProcess {
 
   checkAllTaken(): void {
     for (const [pid, { next, rows }] of this.#byPid) {
-      if (next < rows.length) throw inputError(`${this.#path}: process ${pid} has runs outside of VMAs`);
+      if (next < rows.length)
+        throw inputError(`${this.#path}: process ${pid} has runs outside of VMAs`);
     }
   }
 }

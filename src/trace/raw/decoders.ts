@@ -63,78 +63,79 @@ function makeDecoder(format: EventFormat, fields: FieldRegistry): EventDecoder {
   return KNOWN_EVENTS[format.fullName]?.(format) ?? otherDecoder(format, fields);
 }
 
-const KNOWN_EVENTS: Readonly<Record<string, ((format: EventFormat) => EventDecoder) | undefined>> = {
-  'exceptions:page_fault_user': (format) => faultDecoder(format, EVENT.faultUser),
-  'exceptions:page_fault_kernel': (format) => faultDecoder(format, EVENT.faultKernel),
-  'mmap:exit_mmap': (format) => mmDecoder(format, EVENT.exitMm),
-  'mmap_lock:mmap_lock_acquire_returned': (format) => mmDecoder(format, EVENT.lock),
-  'mmap_lock:mmap_lock_released': (format) => mmDecoder(format, EVENT.unlock),
-  'kmem:rss_stat': (format) => {
-    const [mm, current] = [needReader(format, 'mm_id'), needReader(format, 'curr')];
-    const [member, size] = [needReader(format, 'member'), needReader(format, 'size')];
-    return (payload, builder, timeNs, cpu) => {
-      const pages = size(payload) / PAGE_BYTES;
-      const [a, b, c] = [mm(payload), current(payload), member(payload)];
-      builder.push(EVENT.rss, timeNs, cpu, payload.tid, -1, a, b, c, pages);
-    };
-  },
-  'kmem:mm_page_alloc': (format) => {
-    const pfn = needReader(format, 'pfn');
-    const order = needReader(format, 'order');
-    const gfp = needReader(format, 'gfp_flags');
-    return (payload, builder, timeNs, cpu) => {
-      const [a, b, c] = [pfn(payload), order(payload), gfp(payload)];
-      builder.push(EVENT.pageAlloc, timeNs, cpu, payload.tid, -1, a, b, c);
-    };
-  },
-  'kmem:mm_page_free': (format) => {
-    const pfn = needReader(format, 'pfn');
-    const order = needReader(format, 'order');
-    return (payload, builder, timeNs, cpu) => {
-      builder.push(EVENT.pageFree, timeNs, cpu, payload.tid, -1, pfn(payload), order(payload));
-    };
-  },
-  'task:task_newtask': (format) => {
-    const [child, flags] = [needReader(format, 'pid'), needReader(format, 'clone_flags')];
-    const comm = needReader(format, 'comm');
-    return (payload, builder, timeNs, cpu) => {
-      const [a, b] = [child(payload), flags(payload)];
-      builder.push(EVENT.newTask, timeNs, cpu, payload.tid, comm(payload), a, b);
-    };
-  },
-  'task:task_rename': (format) => {
-    // Later kernels leave the pid out: a task renames itself.
-    const subject = findReader(format, 'pid') ?? ((payload: Payload) => payload.tid);
-    const comm = needReader(format, 'newcomm');
-    return (payload, builder, timeNs, cpu) => {
-      builder.push(EVENT.rename, timeNs, cpu, payload.tid, comm(payload), subject(payload));
-    };
-  },
-  'sched:sched_prepare_exec': (format) => {
-    const file = needReader(format, 'filename');
-    return (payload, builder, timeNs, cpu) => {
-      builder.push(EVENT.prepareExec, timeNs, cpu, payload.tid, file(payload));
-    };
-  },
-  'sched:sched_process_exec': (format) => {
-    const [subject, before] = [needReader(format, 'pid'), needReader(format, 'old_pid')];
-    const file = needReader(format, 'filename');
-    return (payload, builder, timeNs, cpu) => {
-      const [a, b] = [subject(payload), before(payload)];
-      builder.push(EVENT.exec, timeNs, cpu, payload.tid, file(payload), a, b);
-    };
-  },
-  'sched:sched_process_exit': (format) => {
-    const subject = needReader(format, 'pid');
-    const comm = needReader(format, 'comm');
-    // Older kernels do not say whether it was the last thread.
-    const isLast = findReader(format, 'group_dead') ?? (() => -1);
-    return (payload, builder, timeNs, cpu) => {
-      const [a, b] = [subject(payload), isLast(payload)];
-      builder.push(EVENT.exit, timeNs, cpu, payload.tid, comm(payload), a, b);
-    };
-  },
-};
+const KNOWN_EVENTS: Readonly<Record<string, ((format: EventFormat) => EventDecoder) | undefined>> =
+  {
+    'exceptions:page_fault_user': (format) => faultDecoder(format, EVENT.faultUser),
+    'exceptions:page_fault_kernel': (format) => faultDecoder(format, EVENT.faultKernel),
+    'mmap:exit_mmap': (format) => mmDecoder(format, EVENT.exitMm),
+    'mmap_lock:mmap_lock_acquire_returned': (format) => mmDecoder(format, EVENT.lock),
+    'mmap_lock:mmap_lock_released': (format) => mmDecoder(format, EVENT.unlock),
+    'kmem:rss_stat': (format) => {
+      const [mm, current] = [needReader(format, 'mm_id'), needReader(format, 'curr')];
+      const [member, size] = [needReader(format, 'member'), needReader(format, 'size')];
+      return (payload, builder, timeNs, cpu) => {
+        const pages = size(payload) / PAGE_BYTES;
+        const [a, b, c] = [mm(payload), current(payload), member(payload)];
+        builder.push(EVENT.rss, timeNs, cpu, payload.tid, -1, a, b, c, pages);
+      };
+    },
+    'kmem:mm_page_alloc': (format) => {
+      const pfn = needReader(format, 'pfn');
+      const order = needReader(format, 'order');
+      const gfp = needReader(format, 'gfp_flags');
+      return (payload, builder, timeNs, cpu) => {
+        const [a, b, c] = [pfn(payload), order(payload), gfp(payload)];
+        builder.push(EVENT.pageAlloc, timeNs, cpu, payload.tid, -1, a, b, c);
+      };
+    },
+    'kmem:mm_page_free': (format) => {
+      const pfn = needReader(format, 'pfn');
+      const order = needReader(format, 'order');
+      return (payload, builder, timeNs, cpu) => {
+        builder.push(EVENT.pageFree, timeNs, cpu, payload.tid, -1, pfn(payload), order(payload));
+      };
+    },
+    'task:task_newtask': (format) => {
+      const [child, flags] = [needReader(format, 'pid'), needReader(format, 'clone_flags')];
+      const comm = needReader(format, 'comm');
+      return (payload, builder, timeNs, cpu) => {
+        const [a, b] = [child(payload), flags(payload)];
+        builder.push(EVENT.newTask, timeNs, cpu, payload.tid, comm(payload), a, b);
+      };
+    },
+    'task:task_rename': (format) => {
+      // Later kernels leave the pid out: a task renames itself.
+      const subject = findReader(format, 'pid') ?? ((payload: Payload) => payload.tid);
+      const comm = needReader(format, 'newcomm');
+      return (payload, builder, timeNs, cpu) => {
+        builder.push(EVENT.rename, timeNs, cpu, payload.tid, comm(payload), subject(payload));
+      };
+    },
+    'sched:sched_prepare_exec': (format) => {
+      const file = needReader(format, 'filename');
+      return (payload, builder, timeNs, cpu) => {
+        builder.push(EVENT.prepareExec, timeNs, cpu, payload.tid, file(payload));
+      };
+    },
+    'sched:sched_process_exec': (format) => {
+      const [subject, before] = [needReader(format, 'pid'), needReader(format, 'old_pid')];
+      const file = needReader(format, 'filename');
+      return (payload, builder, timeNs, cpu) => {
+        const [a, b] = [subject(payload), before(payload)];
+        builder.push(EVENT.exec, timeNs, cpu, payload.tid, file(payload), a, b);
+      };
+    },
+    'sched:sched_process_exit': (format) => {
+      const subject = needReader(format, 'pid');
+      const comm = needReader(format, 'comm');
+      // Older kernels do not say whether it was the last thread.
+      const isLast = findReader(format, 'group_dead') ?? (() => -1);
+      return (payload, builder, timeNs, cpu) => {
+        const [a, b] = [subject(payload), isLast(payload)];
+        builder.push(EVENT.exit, timeNs, cpu, payload.tid, comm(payload), a, b);
+      };
+    },
+  };
 
 function faultDecoder(format: EventFormat, kind: EventKind): EventDecoder {
   const address = needReader(format, 'address');

@@ -31,7 +31,8 @@ const MOST_ID = 65_535;
 /** Parses the text of a format file. */
 export function parseEventFormat(fullName: string, text: string): EventFormat {
   const id = Number(ID_LINE.exec(text)?.[1] ?? NaN);
-  if (!(id > 0 && id <= MOST_ID)) throw inputError(`format of ${fullName}: no ID from 1 to ${MOST_ID}`);
+  if (!(id > 0 && id <= MOST_ID))
+    throw inputError(`format of ${fullName}: no ID from 1 to ${MOST_ID}`);
   const fields: FormatField[] = [];
   for (const { groups } of text.matchAll(FIELD_LINE)) {
     const { declaration = '', offset = '', size = '', signed } = groups ?? {};

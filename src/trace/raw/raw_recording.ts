@@ -169,12 +169,12 @@ class Merger {
     payload.bytes = stream.bytes;
     if (this.#firstNs === -1) this.#firstNs = stream.timeNs;
     while (stream.timeNs <= untilNs) {
-      if (builder.capacity - builder.rows < 2) {
-        if (builder.rows === builder.capacity || stream.lostBefore !== 0) return true;
-      }
+      if (builder.isFull) return true;
       const timeNs = stream.timeNs - this.#firstNs;
       if (stream.lostBefore !== 0) {
         builder.push(EVENT.lost, timeNs, stream.cpu, 0, -1, stream.lostBefore);
+        stream.lostBefore = 0;
+        continue;
       }
       payload.start = stream.payloadStart;
       payload.end = stream.payloadEnd;
