@@ -1,6 +1,7 @@
 import { IntervalPool } from '../base/interval_tree.js';
 import { RowPool } from '../base/row_pool.js';
 import { AnonVma, type AnonVmaChain } from './rmap/anon_vma_types.js';
+import { HugetlbPools } from './hugetlb/pool_state.js';
 import { KsmState } from './ksm/ksm_state.js';
 import { MmuNotifiers } from './rmap/mmu_notifier.js';
 import type { TlbModel } from './rmap/tlb_model.js';
@@ -73,6 +74,7 @@ export class Kernel {
   readonly stats = new NodeStats();
   readonly mthp = new MthpStats();
   readonly deferredSplit = new DeferredSplitQueues();
+  readonly hugetlb = new HugetlbPools();
   readonly swap = new SwapState();
   readonly ksm: KsmState;
   readonly notifiers = new MmuNotifiers();

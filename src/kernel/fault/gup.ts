@@ -3,17 +3,9 @@ import { EFAULT, EHWPOISON, ENOMEM } from '../errno.js';
 import { followHugetlbPage } from '../hugetlb/gup.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import { isAnonFolio } from '../phys/folio.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
-import { PG_ANON_EXCLUSIVE, PG_DIRTY } from '../phys/page_flags.js';
-import {
-  PTE_DIRTY,
-  PTE_LEAF,
-  PTE_PRESENT,
-  PTE_SPECIAL,
-  PTE_UFFD_WP,
-  PTE_WRITE,
-} from '../pgtable/pte.js';
+import { PG_DIRTY } from '../phys/page_flags.js';
+import { PTE_DIRTY, PTE_LEAF, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE } from '../pgtable/pte.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import { findVma, type Mm } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
@@ -43,7 +35,7 @@ import {
   FOLL_TOUCH,
   FOLL_WRITE,
 } from './gup_flags.js';
-import { gupMustUnshare, tryGrabFolio } from './gup_grab.js';
+import { canFollowWrite, gupMustUnshare, tryGrabFolio } from './gup_grab.js';
 import { handleMmFault } from './handle.js';
 
 /** The entry needs a fault before it can be followed. */
@@ -134,23 +126,4 @@ function followPage(kernel: Kernel, vma: Vma, vpn: number, flags: number): numbe
     folioMarkAccessed(kernel, head);
   }
   return pfn;
-}
-
-/**
- * A forced write through a read-only entry: only to an exclusive anonymous page of a private
- * mapping that is not writable itself. @kernel can_follow_write_common
- */
-export function canFollowWrite(
-  kernel: Kernel,
-  vma: Vma,
-  pte: number,
-  exclusivePfn: number,
-  flags: number,
-): boolean {
-  if ((flags & FOLL_FORCE) === 0) return false;
-  if ((vma.flags & (VM_SHARED | VM_WRITE)) !== 0 || !isCowMapping(vma.flags)) return false;
-  const { memory } = kernel;
-  const head = memory.folioOf(exclusivePfn);
-  if (!isAnonFolio(kernel, head)) return false;
-  return (memory.flags[exclusivePfn] & PG_ANON_EXCLUSIVE) !== 0 && (pte & PTE_UFFD_WP) === 0;
 }

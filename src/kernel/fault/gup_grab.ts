@@ -1,9 +1,10 @@
 import type { Kernel } from '../kernel.js';
 import { folioPut, GUP_PIN_COUNTING_BIAS, isAnonFolio, largeRow } from '../phys/folio.js';
 import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_TAIL, PG_ZERO } from '../phys/page_flags.js';
+import { PTE_UFFD_WP } from '../pgtable/pte.js';
 import type { Vma } from '../vm/vma.js';
-import { isCowMapping } from '../vm/vm_flags.js';
-import { FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE } from './gup_flags.js';
+import { isCowMapping, VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
+import { FOLL_FORCE, FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE } from './gup_flags.js';
 
 /**
  * Takes `count` references or pins on a folio (spec 30 §5.4): a small one is pinned by 1024
@@ -62,4 +63,23 @@ export function gupMustUnshare(
     return vma === undefined || isCowMapping(vma.flags);
   }
   return (page & PG_ANON_EXCLUSIVE) === 0;
+}
+
+/**
+ * A forced write through a read-only entry: only to an exclusive anonymous page of a private
+ * mapping that is not writable itself. @kernel can_follow_write_common
+ */
+export function canFollowWrite(
+  kernel: Kernel,
+  vma: Vma,
+  pte: number,
+  exclusivePfn: number,
+  flags: number,
+): boolean {
+  if ((flags & FOLL_FORCE) === 0) return false;
+  if ((vma.flags & (VM_SHARED | VM_WRITE)) !== 0 || !isCowMapping(vma.flags)) return false;
+  const { memory } = kernel;
+  const head = memory.folioOf(exclusivePfn);
+  if (!isAnonFolio(kernel, head)) return false;
+  return (memory.flags[exclusivePfn] & PG_ANON_EXCLUSIVE) !== 0 && (pte & PTE_UFFD_WP) === 0;
 }

@@ -1,14 +1,107 @@
-import { fail } from '../../base/errors.js';
+import { NIL } from '../../base/units.js';
+import {
+  FAULT_UNSHARE,
+  FAULT_WRITE,
+  VM_FAULT_HWPOISON,
+  VM_FAULT_OOM,
+  VM_FAULT_RETRY,
+  VM_FAULT_SIGBUS,
+} from '../fault/fault_flags.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import type { Vma } from '../vm/vma.js';
+import { folioGet, setFileMapping } from '../phys/folio.js';
+import { PG_DIRTY } from '../phys/page_flags.js';
+import {
+  KIND_HWPOISON,
+  KIND_MARKER,
+  KIND_MASK,
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_WRITE,
+  PTE_YOUNG,
+} from '../pgtable/pte.js';
+import { anonVmaPrepare } from '../rmap/anon_vma.js';
+import { hugetlbAddFileRmap, hugetlbAddNewAnonRmap } from '../rmap/folio_rmap.js';
+import type { AddressSpace } from '../vm/address_space.js';
+import { linearPageIndex, type Vma } from '../vm/vma.js';
+import { VM_MAYSHARE, VM_SHARED } from '../vm/vm_flags.js';
+import { allocHugeEntry, findHugeEntry, hugeEntryFlags } from './entry.js';
+import { allocHugetlbFolio, hugeOrderOf, hugetlbPoolOf } from './reserve.js';
+import { hugetlbWp } from './write_protect.js';
 
-/** Fault in a hugetlb VMA. Returns `VM_FAULT_*` bits. @kernel hugetlb_fault */
+/**
+ * Fault in a hugetlb VMA (spec 98 §10, 50 §8). Returns `VM_FAULT_*` bits; SIGBUS if the pool has
+ * no page that this mapping may use. @kernel hugetlb_fault
+ */
 export function* hugetlbFault(
-  _kernel: Kernel,
-  _vma: Vma,
+  kernel: Kernel,
+  vma: Vma,
   vpn: number,
-  _faultFlags: number,
+  faultFlags: number,
 ): Op<number> {
-  fail(`hugetlb fault at page ${vpn} is not written yet`);
+  const order = hugeOrderOf(vma);
+  const first = vpn - (vpn % 2 ** order);
+  const entry = findHugeEntry(kernel, vma.mm, order, first);
+  const { flags } = kernel.pageTables;
+  const pte = entry === NIL ? 0 : flags[entry];
+  if (pte === 0) return yield* hugetlbNoPage(kernel, vma, first, faultFlags);
+  if ((pte & PTE_PRESENT) === 0) {
+    const kind = pte & KIND_MASK;
+    if (kind === KIND_HWPOISON) return VM_FAULT_HWPOISON;
+    if (kind !== KIND_MARKER) return VM_FAULT_RETRY;
+    flags[entry] = 0;
+    return yield* hugetlbNoPage(kernel, vma, first, faultFlags);
+  }
+  const wants = faultFlags & (FAULT_WRITE | FAULT_UNSHARE);
+  if (wants !== 0 && (pte & PTE_WRITE) === 0) {
+    return yield* hugetlbWp(kernel, vma, first, entry, faultFlags);
+  }
+  flags[entry] |= (faultFlags & FAULT_WRITE) === 0 ? PTE_YOUNG : PTE_YOUNG | PTE_DIRTY;
+  return 0;
+}
+
+/** Nothing is mapped: the page of the file, or a new one even for a read. @kernel hugetlb_no_page */
+function* hugetlbNoPage(kernel: Kernel, vma: Vma, first: number, faultFlags: number): Op<number> {
+  const mapping = vma.file?.mapping;
+  // The owner took pages away from this child: a new one would look like lost data.
+  if (mapping === undefined || vma.lostHugePages) return VM_FAULT_SIGBUS;
+  const order = hugeOrderOf(vma);
+  const pages = 2 ** order;
+  const index = linearPageIndex(vma, first);
+  if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
+  const isShared = (vma.flags & VM_MAYSHARE) !== 0;
+  let head = mapping.pages.get(index) ?? NIL;
+  const isCached = head !== NIL;
+  if (isCached) {
+    folioGet(kernel, head);
+  } else {
+    if (!isShared && (yield* anonVmaPrepare(kernel, vma)) !== 0) return VM_FAULT_OOM;
+    head = allocHugetlbFolio(kernel, vma, first, false);
+    if (head === NIL) return VM_FAULT_SIGBUS;
+    kernel.memory.content.fill(0, head, head + pages);
+    if (isShared) addToHugeCache(kernel, mapping, index, head, pages);
+  }
+  const entry = allocHugeEntry(kernel, vma.mm, order, first);
+  hugetlbPoolOf(kernel, vma).restoresReserve.delete(head);
+  if (isCached || isShared) hugetlbAddFileRmap(kernel, head);
+  else hugetlbAddNewAnonRmap(kernel, head, vma, first);
+  kernel.pageTables.payload[entry] = head;
+  kernel.pageTables.flags[entry] = hugeEntryFlags(vma, (vma.flags & VM_SHARED) !== 0);
+  vma.mm.hugetlbPages += pages;
+  if ((faultFlags & FAULT_WRITE) === 0 || (vma.flags & VM_SHARED) !== 0) return 0;
+  return yield* hugetlbWp(kernel, vma, first, entry, faultFlags);
+}
+
+/** A new page becomes the file's; such pages are dirty at once. @kernel hugetlb_add_to_page_cache */
+function addToHugeCache(
+  kernel: Kernel,
+  mapping: AddressSpace,
+  index: number,
+  head: number,
+  pages: number,
+): void {
+  setFileMapping(kernel, head, mapping, index);
+  kernel.memory.flags[head] |= PG_DIRTY;
+  folioGet(kernel, head, pages);
+  for (let i = 0; i < pages; i += 1) mapping.pages.set(index + i, head + i);
 }

@@ -1,5 +1,6 @@
 import { fail } from '../../base/errors.js';
 import { NIL } from '../../base/units.js';
+import { freeHugetlbFolio } from '../hugetlb/free.js';
 import type { Kernel } from '../kernel.js';
 import { countAnonFolio, folioUnqueueDeferredSplit } from '../thp/deferred.js';
 import type { AnonVma } from '../rmap/anon_vma_types.js';
@@ -194,6 +195,7 @@ export function folioFree(kernel: Kernel, head: number): void {
 
 function freeLarge(kernel: Kernel, head: number): void {
   const { memory, large } = kernel;
+  if ((memory.flags[head] & PG_HUGETLB) !== 0 && !freeHugetlbFolio(kernel, head)) return;
   const row = largeRow(kernel, head);
   if (large.largeMapcount[row] !== 0) fail(`large folio ${head} is freed while mapped`);
   const order = large.order[row];

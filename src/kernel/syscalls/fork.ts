@@ -62,6 +62,7 @@ function* forkVmas(kernel: Kernel, parent: Mm, child: Mm): Op<number> {
     const copy = duplicateVma(vma, child);
     copy.ownsReservation = false;
     copy.reservedPages = undefined;
+    copy.lostHugePages = false;
     copy.flags &= ~(VM_LOCKED | VM_LOCKONFAULT);
     dupUserfaultfd(copy, vma);
     const isWiped = (vma.flags & VM_WIPEONFORK) !== 0;

@@ -1,4 +1,5 @@
 import { IntervalPool, type IntervalTree } from '../../base/interval_tree.js';
+import { PMD_ORDER } from '../../base/units.js';
 import { RwSem } from '../op/prims.js';
 import type { FileId } from '../operation.js';
 
@@ -31,6 +32,8 @@ export class AddressSpace {
   readonly iMmapRwsem: RwSem;
   /** Page read by the last fileread: a second read of it is no new access (tmp files). */
   lastReadPage = -1;
+  /** hugetlb: order of its huge pages. @kernel hstate_inode */
+  hugeOrder = PMD_ORDER;
   /** hugetlb: file huge-page indices with a reservation or page. */
   readonly reserved = new Set<number>();
   /** Set while mm_take_all_locks holds the i_mmap lock. @kernel AS_MM_ALL_LOCKS */

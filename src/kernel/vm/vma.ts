@@ -24,8 +24,13 @@ export class Vma {
   sharedRow = NIL;
   /** hugetlb: this mm made the reservation (fork children do not own it). */
   ownsReservation = false;
-  /** hugetlb private: page indices (in huge pages of the file range) that are reserved or used. */
+  /** hugetlb private owner: huge-page indices of the file that are promised and not used. */
   reservedPages: Set<number> | undefined = undefined;
+  /**
+   * hugetlb child: its owner took a page away, so faults where nothing is mapped raise SIGBUS.
+   * @kernel HPAGE_RESV_UNMAPPED
+   */
+  lostHugePages = false;
   /** Temporary stack of an exec in progress: migration leaves it alone. */
   isTemporaryStack = false;
   /** Taken out of its mm. */

@@ -18,6 +18,7 @@ export function duplicateVma(vma: Vma, mm: Mm): Vma {
   copy.anonVma = vma.anonVma;
   copy.ownsReservation = vma.ownsReservation;
   copy.reservedPages = vma.reservedPages;
+  copy.lostHugePages = vma.lostHugePages;
   return copy;
 }
 
