@@ -19,6 +19,7 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
 } from '../pgtable/pte.js';
+import { tracksWrites } from './pte_values.js';
 import { needsSoftDirtyFault } from './soft_dirty.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import type { Vma } from '../vm/vma.js';
@@ -67,20 +68,14 @@ export function changeProtection(
 }
 
 /** Entries [from, to) of one table, PTEs or whole PMD leaves. @kernel change_pte_range */
-function changeEntries(
-  kernel: Kernel,
-  vma: Vma,
-  from: number,
-  to: number,
-  newFlags: number,
-): void {
+function changeEntries(kernel: Kernel, vma: Vma, from: number, to: number, newFlags: number): void {
   const { payload, flags } = kernel.pageTables;
   const { memory } = kernel;
   const { mapping } = memory;
   const pageFlags = memory.flags;
   const isWritable = (newFlags & VM_WRITE) !== 0;
   const isShared = (vma.flags & VM_SHARED) !== 0;
-  const tracksDirty = vma.file?.mapping.kind === 'tmp';
+  const tracksDirty = tracksWrites(vma);
   const none = (newFlags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0;
   for (let entry = from; entry < to; entry += 1) {
     const pte = flags[entry];

@@ -107,12 +107,7 @@ function* doCowFault(
  * The page-cache page of a file page, read or allocated. A miss of a disk file reads its
  * neighbourhood too. @kernel filemap_fault
  */
-function* getFilePage(
-  kernel: Kernel,
-  vma: Vma,
-  mapping: AddressSpace,
-  index: number,
-): Op<number> {
+function* getFilePage(kernel: Kernel, vma: Vma, mapping: AddressSpace, index: number): Op<number> {
   if (isShmem(mapping)) return yield* shmemGetPage(kernel, mapping, index, vma, vma.mm.memcg);
   const cached = findCachedPage(mapping, index);
   if (cached !== NIL) return cached;

@@ -92,12 +92,7 @@ function* handlePmdLeaf(
 }
 
 /** @kernel handle_pte_fault */
-function* handlePteFault(
-  kernel: Kernel,
-  vma: Vma,
-  vpn: number,
-  faultFlags: number,
-): Op<number> {
+function* handlePteFault(kernel: Kernel, vma: Vma, vpn: number, faultFlags: number): Op<number> {
   const { pageTables } = kernel;
   const entry = pageTables.findPte(vma.mm.pgd, vpn);
   const flags = entry === NIL ? 0 : pageTables.flags[entry];
@@ -113,8 +108,7 @@ function* handlePteFault(
   if ((faultFlags & (FAULT_WRITE | FAULT_UNSHARE)) !== 0 && (flags & PTE_WRITE) === 0) {
     return yield* doWpPage(kernel, vma, vpn, entry, faultFlags);
   }
-  pageTables.flags[entry] |=
-    (faultFlags & FAULT_WRITE) === 0 ? PTE_YOUNG : PTE_YOUNG | PTE_DIRTY;
+  pageTables.flags[entry] |= (faultFlags & FAULT_WRITE) === 0 ? PTE_YOUNG : PTE_YOUNG | PTE_DIRTY;
   return 0;
 }
 

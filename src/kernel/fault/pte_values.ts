@@ -1,14 +1,8 @@
 import type { Kernel } from '../kernel.js';
 import { PG_DIRTY } from '../phys/page_flags.js';
-import {
-  PTE_DIRTY,
-  PTE_PRESENT,
-  PTE_PROTNONE,
-  PTE_WRITE,
-  PTE_YOUNG,
-} from '../pgtable/pte.js';
+import { PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, PTE_WRITE, PTE_YOUNG } from '../pgtable/pte.js';
 import type { Vma } from '../vm/vma.js';
-import { VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
+import { VM_ACCESS_FLAGS, VM_SHARED, VM_UFFD_WP, VM_WRITE } from '../vm/vm_flags.js';
 
 /** Flags of a young read-only entry with the VMA's protection. @kernel vm_page_prot */
 export function presentFlags(vma: Vma): number {
@@ -20,6 +14,14 @@ export function presentFlags(vma: Vma): number {
 /** Adds the write bit if the VMA allows writing. @kernel maybe_mkwrite */
 export function maybeMkwrite(flags: number, vma: Vma): number {
   return (vma.flags & VM_WRITE) !== 0 ? flags | PTE_WRITE : flags;
+}
+
+/**
+ * Whether writes to a shared mapping must fault: the file system tracks dirty pages, or a
+ * userfaultfd protects some. @kernel vma_wants_writenotify
+ */
+export function tracksWrites(vma: Vma): boolean {
+  return vma.file?.mapping.kind === 'tmp' || (vma.flags & VM_UFFD_WP) !== 0;
 }
 
 /** Flags of a new page that was just written. */
@@ -35,7 +37,7 @@ export function cachedPageFlags(kernel: Kernel, vma: Vma, head: number, isWrite:
   if (isWrite) return writtenFlags(vma);
   const flags = presentFlags(vma);
   if ((vma.flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return flags;
-  if (vma.file?.mapping.kind === 'tmp') return flags;
+  if (tracksWrites(vma)) return flags;
   const isDirty = (kernel.memory.flags[head] & PG_DIRTY) !== 0;
   return flags | PTE_WRITE | (isDirty ? PTE_DIRTY : 0);
 }

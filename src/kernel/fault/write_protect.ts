@@ -1,20 +1,9 @@
 import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import {
-  folioMapcount,
-  folioPut,
-  isAnonFolio,
-  isKsmFolio,
-  largeRow,
-} from '../phys/folio.js';
+import { folioMapcount, folioPut, isAnonFolio, isKsmFolio, largeRow } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
-import {
-  PG_ANON_EXCLUSIVE,
-  PG_HEAD,
-  PG_SWAPBACKED,
-  PG_SWAPCACHE,
-} from '../phys/page_flags.js';
+import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_SWAPBACKED, PG_SWAPCACHE } from '../phys/page_flags.js';
 import {
   PTE_DIRTY,
   PTE_SOFT_DIRTY,
@@ -24,11 +13,7 @@ import {
   PTE_YOUNG,
 } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
-import {
-  folioAddNewAnonRmap,
-  folioMoveAnonRmap,
-  folioRemoveRmapPtes,
-} from '../rmap/folio_rmap.js';
+import { folioAddNewAnonRmap, folioMoveAnonRmap, folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
 import { handleUserfault, isUserfaultWp } from '../uffd/userfault.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
@@ -37,7 +22,7 @@ import { VM_SHARED } from '../vm/vm_flags.js';
 import { allocUserFolio } from './alloc.js';
 import { FAULT_UNSHARE, VM_FAULT_OOM } from './fault_flags.js';
 import { sharedPageMkwrite } from './file.js';
-import { maybeMkwrite, presentFlags, writtenFlags } from './pte_values.js';
+import { maybeMkwrite, presentFlags, tracksWrites, writtenFlags } from './pte_values.js';
 import { needsSoftDirtyFault } from './soft_dirty.js';
 
 /**
@@ -131,7 +116,11 @@ export function* wpPageCopy(
   if (isNormal) memory.refcount[oldHead] += 1;
   const failed = yield* anonVmaPrepare(kernel, vma);
   const copy = failed === 0 ? yield* allocUserFolio(kernel, mm, 0) : NIL;
-  if (copy === NIL || pageTables.payload[entry] !== oldPfn || pageTables.flags[entry] !== oldFlags) {
+  if (
+    copy === NIL ||
+    pageTables.payload[entry] !== oldPfn ||
+    pageTables.flags[entry] !== oldFlags
+  ) {
     // Out of memory, or direct reclaim took the entry away meanwhile: the access tries again.
     if (copy !== NIL) folioPut(kernel, copy);
     if (isNormal) folioPut(kernel, oldHead);
@@ -173,11 +162,9 @@ export function canChangePteWritable(kernel: Kernel, vma: Vma, entry: number): b
   if ((flags & (PTE_UFFD_WP | PTE_SPECIAL)) !== 0) return false;
   if (needsSoftDirtyFault(kernel, vma.flags, flags)) return false;
   if ((vma.flags & VM_SHARED) !== 0) {
-    return vma.file?.mapping.kind !== 'tmp' || (flags & (PTE_DIRTY | PTE_WRITE)) !== 0;
+    return !tracksWrites(vma) || (flags & (PTE_DIRTY | PTE_WRITE)) !== 0;
   }
   const pfn = kernel.pageTables.payload[entry];
   const { memory } = kernel;
-  return (
-    isAnonFolio(kernel, memory.folioOf(pfn)) && (memory.flags[pfn] & PG_ANON_EXCLUSIVE) !== 0
-  );
+  return isAnonFolio(kernel, memory.folioOf(pfn)) && (memory.flags[pfn] & PG_ANON_EXCLUSIVE) !== 0;
 }

@@ -57,9 +57,7 @@ function* tryToMergeWithZeroPage(kernel: Kernel, item: KsmRmapItem, page: number
   yield* downRead(mm.mmapLock);
   const vma = findMergeableVma(item);
   const failed =
-    vma === undefined
-      ? 0
-      : yield* tryToMergeOnePage(kernel, vma, vpn, page, kernel.memory.zeroPfn);
+    vma === undefined ? 0 : yield* tryToMergeOnePage(kernel, vma, vpn, page, kernel.memory.zeroPfn);
   yield* upRead(mm.mmapLock);
   return failed === 0;
 }

@@ -2,14 +2,7 @@ import { NIL } from '../../base/units.js';
 import { EFAULT } from '../errno.js';
 import { presentFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
-import {
-  downWrite,
-  fullBarrier,
-  readPoint,
-  upWrite,
-  writePoint,
-  type Op,
-} from '../op/prims.js';
+import { downWrite, fullBarrier, readPoint, upWrite, writePoint, type Op } from '../op/prims.js';
 import { folioGet, folioMapcount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
 import { MAPPING_KSM } from '../phys/memory.js';

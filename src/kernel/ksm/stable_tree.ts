@@ -18,10 +18,7 @@ export function isLiveNode(kernel: Kernel, node: KsmStableNode): boolean {
  * most items, the newest of those (spec 98 §7.2). Dead nodes on the way are dropped.
  * @kernel stable_tree_search
  */
-export function* stableTreeSearch(
-  kernel: Kernel,
-  content: number,
-): Op<KsmStableNode | undefined> {
+export function* stableTreeSearch(kernel: Kernel, content: number): Op<KsmStableNode | undefined> {
   const chain = kernel.ksm.stableTree.get(content);
   if (chain === undefined) return undefined;
   let found: KsmStableNode | undefined;

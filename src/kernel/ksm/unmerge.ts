@@ -13,12 +13,7 @@ import type { Vma } from '../vm/vma.js';
  * read-only and clean (spec 98 §7.3); the items stay until ksmd comes by. The mmap lock is held.
  * Returns 0 or a negative errno. @kernel unmerge_ksm_pages
  */
-export function* unmergeKsmPages(
-  kernel: Kernel,
-  vma: Vma,
-  start: number,
-  end: number,
-): Op<number> {
+export function* unmergeKsmPages(kernel: Kernel, vma: Vma, start: number, end: number): Op<number> {
   // Without a node or a placed zero page nothing can be merged.
   if (kernel.ksm.nodes.length === 1 && vma.mm.ksmZeroPages === 0) return 0;
   for (let vpn = start; vpn < end; vpn += 1) {

@@ -20,7 +20,7 @@ export function* injectError(
   lengthPages: number,
   kind: 'hard' | 'soft',
 ): Op<number> {
-  for (let vpn = at; vpn < at + lengthPages; ) {
+  for (let vpn = at; vpn < at + lengthPages;) {
     yield* downRead(mm.mmapLock);
     const pfn = yield* getUserPage(kernel, mm, vpn, FOLL_GET);
     yield* upRead(mm.mmapLock);

@@ -1,19 +1,9 @@
 import { EAGAIN, EBUSY } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import {
-  folioMapcount,
-  folioPut,
-  isAnonFolio,
-  isKsmFolio,
-} from '../phys/folio.js';
+import { folioMapcount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { folioTrylock, folioUnlock } from '../phys/folio_lock.js';
-import {
-  PG_HWPOISON,
-  PG_ISOLATED,
-  PG_SWAPCACHE,
-  PG_WRITEBACK,
-} from '../phys/page_flags.js';
+import { PG_HWPOISON, PG_ISOLATED, PG_SWAPCACHE, PG_WRITEBACK } from '../phys/page_flags.js';
 import type { AnonVma } from '../rmap/anon_vma_types.js';
 import { putAnonVma } from '../rmap/anon_vma.js';
 import { folioGetAnonVma } from '../rmap/folio_anon_vma.js';

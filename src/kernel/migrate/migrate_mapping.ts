@@ -78,12 +78,7 @@ export function moveFolioState(kernel: Kernel, source: number, target: number): 
   return 0;
 }
 
-function moveReferences(
-  refcount: Int32Array,
-  source: number,
-  target: number,
-  count: number,
-): void {
+function moveReferences(refcount: Int32Array, source: number, target: number, count: number): void {
   refcount[source] -= count;
   refcount[target] += count;
 }

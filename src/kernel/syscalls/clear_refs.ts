@@ -79,10 +79,7 @@ function clearEntry(kernel: Kernel, vma: Vma, entry: number, isSoftDirty: boolea
   if (isSoftDirty) {
     // Who holds a pin writes without a fault, so the bit stays.
     const isPinned =
-      isNormal &&
-      isCowMapping(vma.flags) &&
-      vma.mm.hasPinned &&
-      folioMaybeDmaPinned(kernel, head);
+      isNormal && isCowMapping(vma.flags) && vma.mm.hasPinned && folioMaybeDmaPinned(kernel, head);
     if (isPinned) return;
     flags[entry] = isPresent ? pte & ~(PTE_SOFT_DIRTY | PTE_WRITE) : pte & ~PTE_SOFT_DIRTY;
   } else if (isNormal) {

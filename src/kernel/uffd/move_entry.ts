@@ -3,14 +3,7 @@ import { NIL } from '../../base/units.js';
 import { EAGAIN, EBUSY, EEXIST, EFAULT, ENOENT } from '../errno.js';
 import { presentFlags, writtenFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
-import {
-  downWrite,
-  fullBarrier,
-  readPoint,
-  upWrite,
-  writePoint,
-  type Op,
-} from '../op/prims.js';
+import { downWrite, fullBarrier, readPoint, upWrite, writePoint, type Op } from '../op/prims.js';
 import { folioAnonVma, folioGet, folioMaybeDmaPinned, folioPut } from '../phys/folio.js';
 import { PG_ANON_EXCLUSIVE } from '../phys/page_flags.js';
 import {

@@ -128,9 +128,7 @@ function canWriteAgain(kernel: Kernel, vma: Vma, entry: number): boolean {
   if ((vma.flags & VM_SHARED) !== 0) return (pte & PTE_DIRTY) !== 0;
   const pfn = kernel.pageTables.payload[entry];
   const { memory } = kernel;
-  return (
-    isAnonFolio(kernel, memory.folioOf(pfn)) && (memory.flags[pfn] & PG_ANON_EXCLUSIVE) !== 0
-  );
+  return isAnonFolio(kernel, memory.folioOf(pfn)) && (memory.flags[pfn] & PG_ANON_EXCLUSIVE) !== 0;
 }
 
 function changeNonPresent(kernel: Kernel, entry: number, pte: number, isOn: boolean): void {
