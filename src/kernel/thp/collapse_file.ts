@@ -1,6 +1,5 @@
 import { NIL, PAGES_PER_PMD, PMD_ORDER } from '../../base/units.js';
 import { findCachedPage } from '../file/page_cache.js';
-import { unmapMappingRange } from '../file/truncate.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import {
@@ -15,6 +14,8 @@ import {
 import { PG_DIRTY, PG_LRU, PG_SWAPBACKED } from '../phys/page_flags.js';
 import { PTE_TABLE } from '../pgtable/pte.js';
 import { freeIfEmpty } from '../fault/zap.js';
+import { tryToUnmap } from '../rmap/try_to_unmap.js';
+import { TTU_BATCH_FLUSH, TTU_IGNORE_MLOCK } from '../rmap/ttu_flags.js';
 import { shmemSwapIn } from '../swap/shmem_swap.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import { firstMappingVma, nextMappingVma } from '../vm/file_map.js';
@@ -96,8 +97,7 @@ function* emptyBlock(kernel: Kernel, mapping: AddressSpace, first: number): Op<S
     if (pfn === NIL) continue;
     const head = memory.folioOf(pfn);
     if (folioMapcount(kernel, head) > 0) {
-      const start = memory.index[head];
-      yield* unmapMappingRange(kernel, mapping, start, start + folioPageCount(kernel, head), false);
+      yield* tryToUnmap(kernel, head, TTU_IGNORE_MLOCK | TTU_BATCH_FLUSH);
     }
     const isFree = memory.refcount[head] === folioPageCount(kernel, head);
     if (folioMapcount(kernel, head) > 0 || !isFree) return 'pageCount';
