@@ -21,6 +21,12 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import('./commands/live.js'),
   },
   {
+    name: 'who',
+    summary: 'who maps a page or holds a file, and who would free it',
+    example: 'rmap who memfd:cache',
+    load: () => import('./commands/who.js'),
+  },
+  {
     name: 'import',
     summary: 'turn text of perf, ftrace or strace into a recording',
     example: 'rmap import trace.txt -o trace.rmap',

@@ -6,6 +6,7 @@ export const FRAME_FLAG = {
   active: 1 << 6,
   slab: 1 << 7,
   writeback: 1 << 8,
+  buddy: 1 << 10,
   mmapped: 1 << 11,
   anonymous: 1 << 12,
   swapCache: 1 << 13,

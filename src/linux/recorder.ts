@@ -376,17 +376,22 @@ export async function record(
   const tracefs = ensureTracefs();
   const wishes = new Wishes();
   const stopListening = listenForSignals(wishes);
-  const { journal, cleanedUp, close } = openGuardedSession();
-  listener.cleanedUp(cleanedUp);
+  const guarded = openGuardedSession();
+  listener.cleanedUp(guarded.cleanedUp);
   warmUp();
   let session: TraceSession | undefined;
   let target: TargetControl | undefined;
   let directory: RecordingDirectory | undefined;
   try {
-    const opened = TraceSession.create(tracefs.path, journal, options.sets, options.bufferKib);
+    const opened = TraceSession.create(
+      tracefs.path,
+      guarded.journal,
+      options.sets,
+      options.bufferKib,
+    );
     session = opened;
     directory = RecordingDirectory.create(options.path, options.mayReplace);
-    target = controlTarget(options.target, journal, () => opened.followedPids());
+    target = controlTarget(options.target, guarded.journal, () => opened.followedPids());
     opened.arm();
     return await new Recording(options, listener, wishes, directory, opened, target).run();
   } catch (error) {
@@ -395,7 +400,7 @@ export async function record(
   } finally {
     target?.release();
     session?.instance.remove();
-    close();
+    guarded.close();
     stopListening();
   }
 }

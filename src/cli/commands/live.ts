@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
 import { RmapError } from '../../base/errors.js';
 import { guardedFreeze, guardedStop, openGuardedSession } from '../../linux/guarded_session.js';
 import { takePicture } from '../../linux/picture.js';
@@ -120,29 +121,21 @@ async function show(
 
 /** Calls `step` at a steady pace until SIGINT or SIGTERM. */
 async function watch(intervalMs: number, step: () => Promise<void>): Promise<void> {
-  let isOver = false;
-  let wake = (): void => undefined;
-  const stop = (): void => {
-    isOver = true;
-    wake();
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  const stop = new AbortController();
+  const onSignal = (): void => stop.abort();
+  process.once('SIGINT', onSignal);
+  process.once('SIGTERM', onSignal);
   try {
-    while (!isOver) {
+    while (!stop.signal.aborted) {
       const startMs = performance.now();
       await step();
       const restMs = Math.max(0, intervalMs - (performance.now() - startMs));
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, isOver ? 0 : restMs);
-        wake = (): void => {
-          clearTimeout(timer);
-          resolve();
-        };
+      await setTimeout(restMs, undefined, { signal: stop.signal }).catch((error: unknown) => {
+        if (!stop.signal.aborted) throw error;
       });
     }
   } finally {
-    process.removeListener('SIGINT', stop);
-    process.removeListener('SIGTERM', stop);
+    process.removeListener('SIGINT', onSignal);
+    process.removeListener('SIGTERM', onSignal);
   }
 }
