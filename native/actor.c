@@ -50,11 +50,26 @@ static int has_exited(long process, int timeout_ms) {
   return poll(&end, 1, timeout_ms) > 0;
 }
 
-static void forget_process(long process) {
+/*
+ * A ring is taken apart in the background, with its pins, after an RCU grace period: that is what
+ * MEMBARRIER_CMD_GLOBAL waits for.
+ */
+static void settle_rings(void) {
+  for (int i = 0; i < 3; i++) {
+    syscall(SYS_membarrier, 1, 0, 0);
+    usleep(2000);
+  }
+}
+
+/* Returns whether the process had a ring. */
+static int forget_process(long process) {
+  int had_ring = control->slots[process].has_ring;
   close(pidfds[process] - 1);
   pidfds[process] = 0;
   control->slots[process].state = SLOT_EMPTY;
   control->slots[process].pid = 0;
+  control->slots[process].has_ring = 0;
+  return had_ring;
 }
 
 /* Waits until the slot leaves `state`. */
@@ -124,11 +139,13 @@ static void begin_scenario(void) {
 static void end_scenario(void) {
   for (int i = 0; i < PROCESSES; i++)
     if (pidfds[i]) syscall(SYS_pidfd_send_signal, pidfds[i] - 1, SIGKILL, NULL, 0);
+  int had_rings = 0;
   for (int i = 0; i < PROCESSES; i++) {
     if (!pidfds[i]) continue;
     if (!has_exited(i, OPERATION_MS)) give_up("a process does not die", i);
-    forget_process(i);
+    had_rings |= forget_process(i);
   }
+  if (had_rings) settle_rings();
   host_end_scenario();
 }
 
@@ -138,7 +155,7 @@ static void run_with_process(const struct operation *operation, struct answer *a
     if (!is_alive(process)) return;
     command(process, operation);
     if (!has_exited(process, OPERATION_MS)) give_up("a process does not exit", process);
-    forget_process(process);
+    if (forget_process(process)) settle_rings();
     return;
   }
   if (!is_alive(process) || (!strcmp(operation->name, "pvm_write") && !is_alive(operation->q))) {

@@ -48,6 +48,7 @@ enum slot_state { SLOT_EMPTY, SLOT_IDLE, SLOT_COMMAND, SLOT_DONE };
 struct slot {
   volatile int state; /* futex */
   volatile pid_t pid;
+  volatile int has_ring; /* the process has, or was born with, an io_uring */
 };
 
 /* Mapped MAP_SHARED before the first fork. */
@@ -77,6 +78,7 @@ int mremap_flags_of(const char *names);
 int advice_of(const char *name);
 
 /* actor_process.c: the life of a process of the scenario; never returns. */
+extern struct slot *own_slot;
 void process_main(int number) __attribute__((noreturn));
 
 /* actor_process_ops.c */

@@ -10,6 +10,8 @@
 
 #include "actor.h"
 
+struct slot *own_slot;
+
 /* How often an idle process looks whether the server still lives. */
 #define LIFELINE_CHECK_MS 1000
 
@@ -35,10 +37,11 @@ static void fork_process(const struct operation *operation, struct answer *answe
     return;
   }
   control->slots[operation->c].pid = child;
+  control->slots[operation->c].has_ring = own_slot->has_ring;
 }
 
 void process_main(int number) {
-  struct slot *slot = &control->slots[number];
+  struct slot *slot = own_slot = &control->slots[number];
   slot->state = SLOT_IDLE;
   futex_wake(&slot->state);
   for (;;) {

@@ -133,6 +133,8 @@ static void remap_pages(const struct operation *operation, struct answer *answer
   set_result(answer, where == -1 ? -1 : (long)((where - REGION_START) / PAGE_BYTES));
 }
 
+static int break_is_placed;
+
 /* The break of a process can only be placed through all fields of its memory descriptor. */
 static void place_break(const struct operation *operation, struct answer *answer) {
   unsigned long field[52] = {0};
@@ -163,6 +165,14 @@ static void place_break(const struct operation *operation, struct answer *answer
                              .env_end = field[51],
                              .exe_fd = (uint32_t)-1};
   set_result(answer, prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0));
+  break_is_placed = !answer->ret;
+}
+
+static void move_break(const struct operation *operation, struct answer *answer) {
+  errno = EINVAL;
+  /* Elsewhere it is the heap of this program, far below the region. */
+  if (!break_is_placed) return set_result(answer, -1);
+  set_result(answer, (syscall(SYS_brk, ADDRESS_OF(operation->at)) - REGION_START) / PAGE_BYTES);
 }
 
 /* Rings and pipes of this process, by the id of the scenario. Children inherit both. */
@@ -201,6 +211,7 @@ static void pin(const struct operation *operation, struct answer *answer) {
   struct held *ring = new_held(operation->id, 0);
   if (!ring) return set_result(answer, -1);
   ring->ends[0] = syscall(SYS_io_uring_setup, 1, &parameters);
+  own_slot->has_ring = 1;
   struct iovec buffer = {ADDRESS_OF(operation->at), operation->n * PAGE_BYTES};
   long ret = ring->ends[0] < 0 ? -1
                                : syscall(SYS_io_uring_register, ring->ends[0],
@@ -292,9 +303,7 @@ void run_in_process(const struct operation *operation, struct answer *answer) {
     return set_result(answer, syscall(SYS_mlock2, start, bytes, operation->onfault ? 1 : 0));
   if (!strcmp(name, "munlock")) return set_result(answer, munlock(start, bytes));
   if (!strcmp(name, "brk_at")) return place_break(operation, answer);
-  if (!strcmp(name, "brk"))
-    return set_result(answer,
-                      (long)((syscall(SYS_brk, start) - REGION_START) / PAGE_BYTES));
+  if (!strcmp(name, "brk")) return move_break(operation, answer);
   if (!strcmp(name, "pin")) return pin(operation, answer);
   if (!strcmp(name, "unpin")) return unpin(operation, answer);
   if (!strcmp(name, "vmsplice")) return splice_pages(operation, answer);

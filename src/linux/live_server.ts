@@ -1,5 +1,5 @@
 /** Performs scenarios with real processes on the running kernel and reads its structures. */
-import { readFileSync, statfsSync } from 'node:fs';
+import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { RmapError } from '../base/errors.js';
 import type { Operation, OperationResult } from '../kernel/operation.js';
@@ -18,6 +18,7 @@ const RUN_DIRECTORY = '/run/rmap-live';
 /** Files of kind `tmp` are made here. */
 const WORK_DIRECTORY = '/var/tmp';
 const EXT4_MAGIC = 0xef53;
+const ZRAM_CONTROL = '/sys/class/zram-control/hot_add';
 /** Pages from the start of the region that belong to scenarios. */
 const REGION_PAGES = 2 ** 28;
 /** Swap files are written in the background; a state is what they leave. */
@@ -122,8 +123,8 @@ export class LiveServer {
    * be performed is refused before it starts; an error while it runs closes the server.
    */
   async run(operations: readonly Operation[], options: LiveRunOptions = {}): Promise<StateFile> {
-    checkHost(operations);
     const script = actorScript(operations);
+    checkHost(operations, script.settingPaths);
     for (const path of script.settingPaths) this.#restingValue(path);
     try {
       const file = await this.#perform(operations, script.lines, options);
@@ -211,14 +212,37 @@ export function stateOf(label: string, raw: RawObservation): MachineState {
   return liveState(raw.observation, { label, op: raw.op, smaps, fileNames: raw.fileNames });
 }
 
-/** Names the requirements that only some scenarios have. */
-function checkHost(operations: readonly Operation[]): void {
-  const needsDisk = operations.some(
-    (operation) =>
-      (operation.op === 'file' && operation.kind === 'tmp') ||
-      (operation.op === 'swapon' && operation.kind === 'file'),
-  );
-  if (needsDisk && statfsSync(WORK_DIRECTORY).type !== EXT4_MAGIC) {
-    throw new RmapError('environment', `files of kind tmp need ext4 at ${WORK_DIRECTORY}`);
+/** Refuses scenarios with requirements that this host does not meet. */
+function checkHost(operations: readonly Operation[], settingPaths: Iterable<string>): void {
+  for (const path of settingPaths) {
+    if (!existsSync(path)) throw new RmapError('environment', `this kernel has no ${path}`);
   }
+  for (const operation of operations) {
+    const missing = missingRequirement(operation);
+    if (missing !== undefined) throw new RmapError('environment', `${operation.op} ${missing}`);
+  }
+}
+
+function missingRequirement(operation: Operation): string | undefined {
+  const needsDisk =
+    (operation.op === 'file' && operation.kind === 'tmp') ||
+    (operation.op === 'swapon' && operation.kind === 'file');
+  if (needsDisk && statfsSync(WORK_DIRECTORY).type !== EXT4_MAGIC) {
+    return `needs ext4 at ${WORK_DIRECTORY}`;
+  }
+  if (operation.op === 'swapon' && operation.kind !== 'file' && !existsSync(ZRAM_CONTROL)) {
+    return 'needs zram (CONFIG_ZRAM)';
+  }
+  if (operation.op === 'memcg' && !hasMemoryCgroups()) {
+    return 'needs the memory controller of cgroup version 1, which has memory.force_empty';
+  }
+  return undefined;
+}
+
+function hasMemoryCgroups(): boolean {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  return mounts.some((line) => {
+    const [, , kind, options] = line.split(' ');
+    return kind === 'cgroup' && options?.split(',').includes('memory') === true;
+  });
 }

@@ -127,11 +127,47 @@ describe('live runs', { timeout: 300_000 }, () => {
 
   it('restores settings after an error within a scenario', async () => {
     const before = globalState();
-    const bad = { op: 'config', key: 'no_such_key', value: 1 } as const;
-    await expect(performScenario([...EVERYTHING.slice(0, -1), bad])).rejects.toThrow(
-      'config: unknown key "no_such_key"',
-    );
+    const running = performScenario([...EVERYTHING.slice(0, -1), { op: 'sleep', ms: 1000 }]);
+    await until(() => swapIsOn(), 'the scenario sleeps');
+    // Both processes of the scenario, whose parents are actors.
+    const actors = pidsNamed('actor');
+    for (const pid of actors.flatMap((actor) => pidsNamed('actor', actor))) {
+      process.kill(pid, 'SIGKILL');
+    }
+    await expect(running).rejects.toMatchObject({ code: 'environment' });
     expect(globalState()).toEqual(before);
+  });
+
+  it('refuses what it cannot perform before anything happens, and goes on', async () => {
+    const server = await LiveServer.open();
+    try {
+      const between = globalState();
+      const thp: Operation = { op: 'config', key: 'thp', value: 'always' };
+      await expect(server.run([thp, { op: 'khugepaged', p: 0 }])).rejects.toThrow(
+        'operation 1: khugepaged cannot be performed live',
+      );
+      await expect(
+        server.run([thp, { op: 'config', key: 'mthp.12kB', value: 'always' }]),
+      ).rejects.toThrow('this kernel has no /sys/kernel/mm/transparent_hugepage/hugepages-12kB');
+      expect(globalState()).toEqual(between);
+      expect((await server.run([])).states).toHaveLength(1);
+    } finally {
+      await server.close();
+    }
+  });
+
+  it('waits until the pins of a process that exits are gone', async () => {
+    const { states } = await performScenario([
+      { op: 'file', id: 'f', n: 1, kind: 'memfd' },
+      { op: 'mmap', p: 0, at: 0, n: 1, prot: 'rw', flags: 'shared', file: 'f', off: 0 },
+      { op: 'fork', p: 0, c: 1 },
+      { op: 'write', p: 0, at: 0, n: 1, v: 1 },
+      { op: 'write', p: 1, at: 0, n: 1, v: 1 },
+      { op: 'pin', p: 0, at: 0, n: 1, id: 1 },
+      { op: 'dump', label: 'pinned' },
+      { op: 'exit', p: 0 },
+    ]);
+    expect(states.map(({ folios }) => folios['F0']?.refs)).toEqual([1024 + 3, 2]);
   });
 
   it('restores settings between scenarios', async () => {
