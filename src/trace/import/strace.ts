@@ -13,7 +13,7 @@ import {
 
 /** `[pid 651] 1795371535.685490 rest`, or `651 1795371535.685490 rest`; both may be missing. */
 const LINE =
-  /^(?:\[pid\s+(?<boxed>\d{1,10})\]\s+|(?<tid>\d{1,10})\s+)?(?:(?<clock>(?:\d{2}:\d{2}:)?\d{2,10})(?:\.(?<fraction>\d{1,9}))?\s+)?(?<rest>\S.*)$/;
+  /^(?:\[pid\s+(?<boxed>\d{1,10})\]\s+|(?<tid>\d{1,10})\s+)?(?:(?<clock>(?:\d{2}:\d{2}:)?\d{1,10})(?:\.(?<fraction>\d{1,9}))?\s+)?(?<rest>\S.*)$/;
 const WHOLE = /^(?<name>\w{1,32})\((?<args>.*)\)\s+= (?<result>.*)$/;
 const BEGUN = /^(?<name>\w{1,32})\((?<args>.*?)\s*<unfinished \.\.\.>$/;
 const RESUMED = /^<\.\.\. (?<name>\w{1,32}) resumed>(?<args>.*)\)\s+= (?<result>.*)$/;
@@ -126,7 +126,7 @@ export class StraceImporter implements TextImporter {
     const process = isThread ? (this.#processOf.get(parent) ?? parent) : child;
     this.#processOf.set(child, process);
     this.#threads.set(process, (isThread ? (this.#threads.get(process) ?? 0) : 0) + 1);
-    this.#sink.push(EVENT.newTask, timeNs, 0, parent, '', [child, flags]);
+    this.#sink.push(EVENT.newTask, timeNs, 0, parent, undefined, [child, flags]);
   }
 
   #begin(tid: number, timeNs: number, name: string, args: string): void {
@@ -173,6 +173,6 @@ export class StraceImporter implements TextImporter {
     this.#threads.set(process, left);
     this.#processOf.delete(tid);
     this.#begun.delete(tid);
-    this.#sink.push(EVENT.exit, timeNs, 0, tid, '', [tid, left <= 0 ? 1 : 0]);
+    this.#sink.push(EVENT.exit, timeNs, 0, tid, undefined, [tid, left <= 0 ? 1 : 0]);
   }
 }

@@ -102,6 +102,7 @@ export function scatterTexts(
 ): void {
   const { seq, from, to, base } = piece;
   for (let row = from; row < to; row += 1) {
-    target[(seq[row] ?? 0) - base] = strings.intern(String(values[row]));
+    const text = String(values[row]);
+    target[(seq[row] ?? 0) - base] = text === '' ? -1 : strings.intern(text);
   }
 }
