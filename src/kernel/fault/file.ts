@@ -1,4 +1,5 @@
 import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { addCachePage } from '../file/alloc_cache.js';
 import { addNewCacheFolio, attachBuffers, findCachedPage } from '../file/page_cache.js';
 import { shmemGetPage } from '../file/shmem.js';
 import type { Kernel } from '../kernel.js';
@@ -116,7 +117,8 @@ function* getFilePage(kernel: Kernel, vma: Vma, mapping: AddressSpace, index: nu
   for (let page = from; page < to; page += 1) {
     if (findCachedPage(mapping, page) === NIL) addNewCacheFolio(kernel, mapping, page, 0, 0);
   }
-  return findCachedPage(mapping, index);
+  const read = findCachedPage(mapping, index);
+  return read === NIL ? yield* addCachePage(kernel, mapping, index, 0) : read;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Op } from '../op/prims.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
 import { PG_DIRTY, PG_REFERENCED } from '../phys/page_flags.js';
 import type { AddressSpace } from '../vm/address_space.js';
+import { addCachePage } from './alloc_cache.js';
 import { addNewCacheFolio, attachBuffers, findCachedPage } from './page_cache.js';
 import { shmemGetPage } from './shmem.js';
 import { syncFile } from './sync.js';
@@ -31,7 +32,7 @@ export function* writeFile(
     const cached = findCachedPage(mapping, page);
     const pfn = isTmp
       ? cached === NIL
-        ? addNewCacheFolio(kernel, mapping, page, 0, 0)
+        ? yield* addCachePage(kernel, mapping, page, 0)
         : cached
       : yield* shmemGetPage(kernel, mapping, page, undefined, memcg, index + count);
     if (pfn === NIL) return false;

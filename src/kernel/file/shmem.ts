@@ -5,6 +5,7 @@ import { shmemSwapIn } from '../swap/shmem_swap.js';
 import { shmemFolioOrder } from '../thp/shmem_order.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import type { Vma } from '../vm/vma.js';
+import { addCachePage } from './alloc_cache.js';
 import { addNewCacheFolio, findCachedPage } from './page_cache.js';
 
 /**
@@ -25,11 +26,10 @@ export function* shmemGetPage(
   if (cached !== NIL) return cached;
   if (mapping.swapped.has(index)) return yield* shmemSwapIn(kernel, mapping, index, memcg);
   let order = shmemFolioOrder(kernel, mapping, index, vma, writeEnd);
-  for (;;) {
+  for (; order > 0; order -= 1) {
     const first = index - (index % 2 ** order);
     const head = addNewCacheFolio(kernel, mapping, first, order, memcg);
     if (head !== NIL) return head + (index - first);
-    if (order === 0) return NIL;
-    order -= 1;
   }
+  return yield* addCachePage(kernel, mapping, index, memcg);
 }

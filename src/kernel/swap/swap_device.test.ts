@@ -63,7 +63,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 describe('any sequence of slot operations', () => {
   it('agrees with a recount', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 300, size: 'max' }), (steps) => {
         const device = new SwapDevice(3, 'zram', 1300);
         const oracle = new Map<number, { count: number; cached: boolean }>();
         for (const action of steps) {
