@@ -102,9 +102,9 @@ int settings_write(const char *path, const char *value) {
   char present[256];
   int error = read_setting(path, present, sizeof present);
   if (error) return error;
-  if (!strcmp(present, value)) return 0;
+  /* Also when it is right already: operations and the restoring itself may change it. */
   journal_note("write", path, present);
-  return write_text(path, value);
+  return strcmp(present, value) ? write_text(path, value) : 0;
 }
 
 void settings_open(const char *directory) {
