@@ -1,9 +1,14 @@
 import type { Kernel } from '../kernel.js';
+import { resortChains } from './stable_tree.js';
 
 /** Turns a KSM knob as `config` names it; returns false for a key that is not one. */
 export function setKsmKnob(kernel: Kernel, key: string, value: string | number): boolean {
-  if (key === 'ksm_zero') kernel.knobs.ksmZeroPages = Number(value) !== 0;
-  else if (key === 'ksm_max_sharing') kernel.knobs.ksmMaxSharing = Number(value);
-  else return false;
+  if (key === 'ksm_zero') {
+    kernel.knobs.ksmZeroPages = Number(value) !== 0;
+    return true;
+  }
+  if (key !== 'ksm_max_sharing') return false;
+  kernel.knobs.ksmMaxSharing = Number(value);
+  resortChains(kernel);
   return true;
 }

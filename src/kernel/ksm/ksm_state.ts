@@ -1,5 +1,5 @@
 import { MAPPING_KSM, MAPPING_TAG_MASK, type Memory } from '../phys/memory.js';
-import { KsmStableNode, type KsmMmSlot, type KsmRmapItem } from './ksm_types.js';
+import { type KsmChain, KsmStableNode, type KsmMmSlot, type KsmRmapItem } from './ksm_types.js';
 
 /** Everything that ksmd keeps between its passes; empty on a machine that never merges. */
 export class KsmState {
@@ -8,17 +8,18 @@ export class KsmState {
   /** Nodes by id; index 0 is unused. */
   readonly nodes: Array<KsmStableNode | undefined> = [undefined];
   private readonly freeNodeIds: number[] = [];
+  private nodesMade = 0;
   /**
-   * Merged pages by content; equal ones form a chain, most recently created first. Linux orders
-   * the tree by comparing pages; nothing that can be observed depends on that order.
+   * Merged pages by content. Linux orders the tree by comparing pages; nothing that can be observed
+   * depends on that order.
    * @kernel root_stable_tree
    */
-  readonly stableTree = new Map<number, KsmStableNode[]>();
+  readonly stableTree = new Map<number, KsmChain>();
   /** Candidates of this pass by content. @kernel root_unstable_tree */
   readonly unstableTree = new Map<number, KsmRmapItem>();
   /** Where a pass stands; undefined between passes. @kernel ksm_scan.mm_slot */
   current: KsmMmSlot | undefined = undefined;
-  /** Passes done. @kernel ksm_scan.seqnr */
+  /** Passes begun. @kernel ksm_scan.seqnr */
   passes = 0;
   private readonly memory: Memory;
 
@@ -32,15 +33,11 @@ export class KsmState {
     return (mapping & MAPPING_TAG_MASK) === MAPPING_KSM ? this.nodes[mapping >> 2] : undefined;
   }
 
-  /** Items of a KSM folio, newest first; none for any other folio. */
-  itemsOf(head: number): readonly KsmRmapItem[] {
-    return this.nodeOf(head)?.items ?? [];
-  }
-
   /** Makes a node for a page that is about to become a merged one. @kernel alloc_stable_node */
   addNode(pfn: number, content: number): KsmStableNode {
     const id = this.freeNodeIds.pop() ?? this.nodes.length;
-    const node = new KsmStableNode(id, pfn, content);
+    this.nodesMade += 1;
+    const node = new KsmStableNode(id, pfn, content, this.nodesMade);
     this.nodes[id] = node;
     return node;
   }

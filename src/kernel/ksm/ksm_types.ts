@@ -9,6 +9,8 @@ export class KsmRmapItem {
   readonly vpn: number;
   /** Content when last scanned; undefined = not scanned yet. @kernel ksm_rmap_item.oldchecksum */
   checksum: number | undefined = undefined;
+  /** Pass in which the item entered the unstable tree; −1 = none. */
+  unstablePass = -1;
   /** Node whose list this item is on. @kernel ksm_rmap_item.head */
   node: KsmStableNode | undefined = undefined;
   private holdsAnonVma: AnonVma | undefined = undefined;
@@ -37,16 +39,27 @@ export class KsmStableNode {
   readonly id: number;
   /** The merged page; it holds no reference, so it may be gone. @kernel ksm_stable_node.kpfn */
   pfn: number;
-  /** Newest first. @kernel ksm_stable_node.hlist */
-  items: KsmRmapItem[] = [];
+  /** Oldest first, so that appending is cheap; walks go backwards. @kernel ksm_stable_node.hlist */
+  readonly items: KsmRmapItem[] = [];
   /** What the page holds: its key in the stable tree. */
   readonly content: number;
+  /** Larger than that of nodes made before. */
+  readonly sequence: number;
 
-  constructor(id: number, pfn: number, content: number) {
+  constructor(id: number, pfn: number, content: number, sequence: number) {
     this.id = id;
     this.pfn = pfn;
     this.content = content;
+    this.sequence = sequence;
   }
+}
+
+/** All merged pages with the same content. @kernel ksm_stable_node.hlist_dup */
+export class KsmChain {
+  /** Nodes with room for another item, newest first. */
+  readonly open: KsmStableNode[] = [];
+  /** Nodes at the limit of sharing: no search looks at them. */
+  readonly full = new Set<KsmStableNode>();
 }
 
 /** One address space on ksmd's list. @kernel ksm_mm_slot */

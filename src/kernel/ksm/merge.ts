@@ -47,7 +47,7 @@ export function* cmpAndMergePage(kernel: Kernel, item: KsmRmapItem, page: number
   // A page that came through fork joins above the limit of sharing too: it is mapped already.
   folioGet(kernel, node.pfn);
   const failed = yield* tryToMergeWithKsmPage(kernel, item, page, node.pfn);
-  if (failed === 0) stableTreeAppend(item, node);
+  if (failed === 0) stableTreeAppend(kernel, item, node);
   folioPut(kernel, node.pfn);
 }
 
@@ -73,6 +73,7 @@ function* mergeWithUnstable(
   const partner = ksm.unstableTree.get(content);
   if (partner === undefined) {
     ksm.unstableTree.set(content, item);
+    item.unstablePass = ksm.passes;
     return;
   }
   const partnerPage = yield* getMergeablePage(kernel, partner);
@@ -88,8 +89,8 @@ function* mergeWithUnstable(
   folioPut(kernel, memory.folioOf(partnerPage));
   if (merged) {
     const node = stableTreeInsert(kernel, page);
-    stableTreeAppend(partner, node);
-    stableTreeAppend(item, node);
+    stableTreeAppend(kernel, partner, node);
+    stableTreeAppend(kernel, item, node);
   } else if (isOneFolio) {
     // The two references stood in the way of the split; the next pass finds small pages.
     yield* splitFolio(kernel, head, page);

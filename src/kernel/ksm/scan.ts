@@ -1,13 +1,11 @@
-import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import { folioGet, folioPut } from '../phys/folio.js';
 import { MAPPING_KSM } from '../phys/memory.js';
-import { findVmaIndex, type Mm } from '../vm/mm.js';
 import { VM_MERGEABLE } from '../vm/vm_flags.js';
 import { KsmRmapItem, type KsmMmSlot } from './ksm_types.js';
 import { cmpAndMergePage } from './merge.js';
-import { nextAnonPage, presentPage } from './scan_position.js';
+import { ScanPosition } from './scan_position.js';
 import { isLiveNode, removeItemFromTree, removeNode } from './stable_tree.js';
 import { unmergeKsmPages } from './unmerge.js';
 
@@ -20,6 +18,7 @@ export function* ksmScan(kernel: Kernel, passes: number): Op<void> {
 /** One pass: every address space, in order of registration. @kernel scan_get_next_rmap_item */
 function* scanPass(kernel: Kernel): Op<void> {
   const { ksm } = kernel;
+  ksm.passes += 1;
   ksm.unstableTree.clear();
   yield* pruneNodes(kernel);
   ksm.current = ksm.slots[0];
@@ -32,7 +31,6 @@ function* scanPass(kernel: Kernel): Op<void> {
     ksm.slots.splice(index, 1);
     slot.mm.ksmRegistered = false;
   }
-  ksm.passes += 1;
 }
 
 /**
@@ -42,17 +40,15 @@ function* scanPass(kernel: Kernel): Op<void> {
 function* scanSlot(kernel: Kernel, slot: KsmMmSlot): Op<boolean> {
   const { mm, items } = slot;
   const kept: KsmRmapItem[] = [];
+  const position = new ScanPosition();
   let old = 0;
-  let isMergeable = false;
-  let from = 0;
   while (!slot.isExiting) {
     yield* downRead(mm.mmapLock);
-    const vpn = nextMergeablePage(kernel, mm, from);
-    const page = vpn < 0 ? NIL : presentPage(kernel, mm, vpn);
-    if (page !== NIL) folioGet(kernel, kernel.memory.folioOf(page));
-    if (vpn !== NO_MERGEABLE_VMA) isMergeable = true;
+    const isFound = position.advance(kernel, mm);
+    const { vpn, page } = position;
+    if (isFound) folioGet(kernel, kernel.memory.folioOf(page));
     yield* upRead(mm.mmapLock);
-    if (page === NIL) break;
+    if (!isFound) break;
     while (old < items.length && items[old].vpn < vpn) {
       yield* removeItemFromTree(kernel, items[old]);
       old += 1;
@@ -63,7 +59,6 @@ function* scanSlot(kernel: Kernel, slot: KsmMmSlot): Op<boolean> {
     kept.push(item);
     yield* cmpAndMergePage(kernel, item, page);
     folioPut(kernel, kernel.memory.folioOf(page));
-    from = vpn + 1;
   }
   for (; old < items.length; old += 1) yield* removeItemFromTree(kernel, items[old]);
   if (slot.isExiting) {
@@ -71,24 +66,7 @@ function* scanSlot(kernel: Kernel, slot: KsmMmSlot): Op<boolean> {
     kept.length = 0;
   }
   slot.items = kept;
-  return isMergeable;
-}
-
-const NO_MORE_PAGES = -1;
-const NO_MERGEABLE_VMA = -2;
-
-/** First anonymous page at or behind `from` in a mergeable VMA, or a negative constant. */
-function nextMergeablePage(kernel: Kernel, mm: Mm, from: number): number {
-  let result = from === 0 ? NO_MERGEABLE_VMA : NO_MORE_PAGES;
-  for (let index = findVmaIndex(mm, from); index < mm.vmas.length; index += 1) {
-    const vma = mm.vmas[index];
-    if ((vma.flags & VM_MERGEABLE) === 0) continue;
-    result = NO_MORE_PAGES;
-    if (vma.anonVma === undefined) continue;
-    const vpn = nextAnonPage(kernel, vma, Math.max(from, vma.start));
-    if (vpn !== NIL) return vpn;
-  }
-  return result;
+  return position.isMergeable;
 }
 
 /** Forgets nodes whose page is gone and that no item refers to: nothing else would find them. */

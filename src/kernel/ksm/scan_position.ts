@@ -2,8 +2,9 @@ import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD, PAGES_PER_PUD } from '../../base
 import type { Kernel } from '../kernel.js';
 import { isAnonFolio } from '../phys/folio.js';
 import { PTE_LEAF, PTE_PRESENT, PTE_SPECIAL, PTE_TABLE } from '../pgtable/pte.js';
-import type { Mm } from '../vm/mm.js';
+import { findVmaIndex, type Mm } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
+import { VM_MERGEABLE } from '../vm/vm_flags.js';
 
 const NORMAL = PTE_PRESENT | PTE_SPECIAL;
 
@@ -21,39 +22,65 @@ export function presentPage(kernel: Kernel, mm: Mm, vpn: number): number {
   return pageTables.payload[entry];
 }
 
-/** First page at or behind `vpn` in the VMA that maps an anonymous folio, or NIL. */
-export function nextAnonPage(kernel: Kernel, vma: Vma, from: number): number {
-  const { pageTables, memory } = kernel;
-  const { pgd } = vma.mm;
-  let vpn = from;
-  while (vpn < vma.end) {
-    const pmd = pageTables.findPmd(pgd, vpn);
-    if (pmd === NIL) {
-      const span = pageTables.findPud(pgd, vpn) === NIL ? 2 ** 27 : PAGES_PER_PUD;
-      vpn += span - (vpn % span);
-      continue;
-    }
-    const pmdFlags = pageTables.flags[pmd];
-    const blockEnd = vpn - (vpn % PAGES_PER_PMD) + PAGES_PER_PMD;
-    if ((pmdFlags & PTE_TABLE) !== 0) {
-      const to = Math.min(blockEnd, vma.end);
-      let entry = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (vpn % ENTRIES_PER_TABLE);
-      for (; vpn < to; vpn += 1, entry += 1) {
-        if ((pageTables.flags[entry] & NORMAL) !== PTE_PRESENT) continue;
-        if (isAnonFolio(kernel, memory.folioOf(pageTables.payload[entry]))) return vpn;
-      }
-    } else if (isAnonLeaf(kernel, pmd)) {
-      return vpn;
-    } else {
-      vpn = blockEnd;
-    }
-  }
-  return NIL;
-}
+/** Where a pass stands in one address space. @kernel ksm_scan */
+export class ScanPosition {
+  /** Address of the current page; the next search begins behind it. @kernel ksm_scan.address */
+  vpn = -1;
+  /** The page that it maps. */
+  page = NIL;
+  /** Whether a mergeable VMA was seen. */
+  isMergeable = false;
 
-function isAnonLeaf(kernel: Kernel, pmd: number): boolean {
-  const { pageTables, memory } = kernel;
-  if ((pageTables.flags[pmd] & NORMAL) !== PTE_PRESENT) return false;
-  const head = memory.folioOf(pageTables.payload[pmd]);
-  return head !== memory.hugeZeroPfn && isAnonFolio(kernel, head);
+  /** Goes to the next anonymous page in a mergeable VMA; false if there is none. */
+  advance(kernel: Kernel, mm: Mm): boolean {
+    const from = this.vpn + 1;
+    const { vmas } = mm;
+    for (let index = findVmaIndex(mm, from); index < vmas.length; index += 1) {
+      const vma = vmas[index];
+      if ((vma.flags & VM_MERGEABLE) === 0) continue;
+      this.isMergeable = true;
+      if (vma.anonVma === undefined) continue;
+      if (this.findIn(kernel, vma, Math.max(from, vma.start))) return true;
+    }
+    return false;
+  }
+
+  private findIn(kernel: Kernel, vma: Vma, from: number): boolean {
+    const { pageTables } = kernel;
+    const { pgd } = vma.mm;
+    let vpn = from;
+    while (vpn < vma.end) {
+      const pmd = pageTables.findPmd(pgd, vpn);
+      if (pmd === NIL) {
+        const span = pageTables.findPud(pgd, vpn) === NIL ? 2 ** 27 : PAGES_PER_PUD;
+        vpn += span - (vpn % span);
+        continue;
+      }
+      const pmdFlags = pageTables.flags[pmd];
+      const blockEnd = vpn - (vpn % PAGES_PER_PMD) + PAGES_PER_PMD;
+      if ((pmdFlags & PTE_TABLE) !== 0) {
+        const to = Math.min(blockEnd, vma.end);
+        let entry = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (vpn % ENTRIES_PER_TABLE);
+        for (; vpn < to; vpn += 1, entry += 1) {
+          if (this.accept(kernel, vpn, entry, 0)) return true;
+        }
+      } else if (this.accept(kernel, vpn, pmd, vpn % PAGES_PER_PMD)) {
+        return true;
+      } else {
+        vpn = blockEnd;
+      }
+    }
+    return false;
+  }
+
+  /** Stands at `vpn` if its entry maps an anonymous page, `offset` pages behind the payload. */
+  private accept(kernel: Kernel, vpn: number, entry: number, offset: number): boolean {
+    const { pageTables, memory } = kernel;
+    if ((pageTables.flags[entry] & NORMAL) !== PTE_PRESENT) return false;
+    const head = memory.folioOf(pageTables.payload[entry]);
+    if (!isAnonFolio(kernel, head)) return false;
+    this.vpn = vpn;
+    this.page = pageTables.payload[entry] + offset;
+    return true;
+  }
 }

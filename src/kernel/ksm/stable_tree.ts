@@ -3,7 +3,7 @@ import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { MAPPING_KSM } from '../phys/memory.js';
 import { putAnonVma } from '../rmap/anon_vma.js';
-import type { KsmRmapItem, KsmStableNode } from './ksm_types.js';
+import { KsmChain, type KsmRmapItem, type KsmStableNode } from './ksm_types.js';
 
 /**
  * Whether the node's page is still the merged one. A node holds no reference, so its page may have
@@ -19,14 +19,16 @@ export function isLiveNode(kernel: Kernel, node: KsmStableNode): boolean {
  * @kernel stable_tree_search
  */
 export function* stableTreeSearch(kernel: Kernel, content: number): Op<KsmStableNode | undefined> {
-  const chain = kernel.ksm.stableTree.get(content);
-  if (chain === undefined) return undefined;
+  const open = kernel.ksm.stableTree.get(content)?.open;
+  if (open === undefined) return undefined;
   let found: KsmStableNode | undefined;
-  for (const node of chain.slice()) {
+  for (let i = 0; i < open.length; i += 1) {
+    const node = open[i];
     if (!isLiveNode(kernel, node)) {
       yield* removeNode(kernel, node);
-    } else if (node.items.length < kernel.knobs.ksmMaxSharing) {
-      if (found === undefined || node.items.length > found.items.length) found = node;
+      i -= 1;
+    } else if (found === undefined || node.items.length > found.items.length) {
+      found = node;
     }
   }
   return found;
@@ -37,18 +39,51 @@ export function stableTreeInsert(kernel: Kernel, pfn: number): KsmStableNode {
   const { ksm, memory } = kernel;
   const content = memory.content[pfn];
   const node = ksm.addNode(pfn, content);
-  const chain = ksm.stableTree.get(content);
-  if (chain === undefined) ksm.stableTree.set(content, [node]);
-  else chain.unshift(node);
+  let chain = ksm.stableTree.get(content);
+  if (chain === undefined) {
+    chain = new KsmChain();
+    ksm.stableTree.set(content, chain);
+  }
+  chain.open.unshift(node);
   memory.mapping[pfn] = (node.id << 2) | MAPPING_KSM;
   return node;
 }
 
-/** Puts an item, whose anon_vma is held, at the head of the node's list. @kernel stable_tree_append */
-export function stableTreeAppend(item: KsmRmapItem, node: KsmStableNode): void {
+/** Makes an item, whose anon_vma is held, the newest of the node's list. @kernel stable_tree_append */
+export function stableTreeAppend(kernel: Kernel, item: KsmRmapItem, node: KsmStableNode): void {
   if (item.node !== undefined) fail(`the KSM item of page ${item.vpn} is on a list already`);
   item.node = node;
-  node.items.unshift(item);
+  node.items.push(item);
+  if (node.items.length !== kernel.knobs.ksmMaxSharing) return;
+  const chain = chainOf(kernel, node);
+  chain.open.splice(chain.open.indexOf(node), 1);
+  chain.full.add(node);
+}
+
+function chainOf(kernel: Kernel, node: KsmStableNode): KsmChain {
+  const chain = kernel.ksm.stableTree.get(node.content);
+  if (chain === undefined) fail(`stable node ${node.id} is not in the tree`);
+  return chain;
+}
+
+/** Sorts the nodes of all chains anew after the limit of sharing has changed. */
+export function resortChains(kernel: Kernel): void {
+  for (const chain of kernel.ksm.stableTree.values()) {
+    const nodes = [...chain.open, ...chain.full].sort((a, b) => b.sequence - a.sequence);
+    chain.open.length = 0;
+    chain.full.clear();
+    for (const node of nodes) {
+      if (node.items.length < kernel.knobs.ksmMaxSharing) chain.open.push(node);
+      else chain.full.add(node);
+    }
+  }
+}
+
+/** A full node has room again. */
+function reopen(chain: KsmChain, node: KsmStableNode): void {
+  if (!chain.full.delete(node)) return;
+  const behind = chain.open.findIndex((other) => other.sequence < node.sequence);
+  chain.open.splice(behind < 0 ? chain.open.length : behind, 0, node);
 }
 
 /**
@@ -58,9 +93,11 @@ export function stableTreeAppend(item: KsmRmapItem, node: KsmStableNode): void {
 export function* removeItemFromTree(kernel: Kernel, item: KsmRmapItem): Op<void> {
   const { node } = item;
   if (node === undefined) {
-    const { unstableTree } = kernel.ksm;
+    const { ksm } = kernel;
     const key = item.checksum;
-    if (key !== undefined && unstableTree.get(key) === item) unstableTree.delete(key);
+    if (item.unstablePass !== ksm.passes || key === undefined) return;
+    item.unstablePass = -1;
+    if (ksm.unstableTree.get(key) === item) ksm.unstableTree.delete(key);
     return;
   }
   if (!isLiveNode(kernel, node)) {
@@ -68,6 +105,7 @@ export function* removeItemFromTree(kernel: Kernel, item: KsmRmapItem): Op<void>
     return;
   }
   node.items.splice(node.items.indexOf(item), 1);
+  if (node.items.length < kernel.knobs.ksmMaxSharing) reopen(chainOf(kernel, node), node);
   yield* detach(kernel, item);
 }
 
@@ -76,10 +114,9 @@ export function* removeNode(kernel: Kernel, node: KsmStableNode): Op<void> {
   const { ksm } = kernel;
   const items = node.items.splice(0);
   for (const item of items) yield* detach(kernel, item);
-  const chain = ksm.stableTree.get(node.content);
-  if (chain === undefined) fail(`stable node ${node.id} is not in the tree`);
-  chain.splice(chain.indexOf(node), 1);
-  if (chain.length === 0) ksm.stableTree.delete(node.content);
+  const chain = chainOf(kernel, node);
+  if (!chain.full.delete(node)) chain.open.splice(chain.open.indexOf(node), 1);
+  if (chain.open.length + chain.full.size === 0) ksm.stableTree.delete(node.content);
   ksm.removeNode(node);
 }
 

@@ -191,8 +191,8 @@ export function* rmapWalkKsm<Arg>(
   if (node === undefined) return;
   const { items } = node;
   for (let pass = 0; pass < 2; pass += 1) {
-    for (const item of items) {
-      if (item.anonVma === undefined) fail(`a KSM item of page ${item.vpn} has no anon_vma`);
+    for (let i = items.length - 1; i >= 0; i -= 1) {
+      const item = items[i];
       const { rwsem } = item.anonVma.root;
       if (!(yield* downReadTrylock(rwsem))) {
         if (control.tryLock) {
