@@ -242,7 +242,10 @@ function compareFolio(
   report.equal(where, 'MM-ID slots', slotsText(expected), slotsText(actual));
   const items = expected.ksm ?? [];
   const others = actual.ksm ?? [];
-  report.equal(where, 'number of rmap_items', items.length, others.length);
+  // A dump of Linux holds the first items only; `ksm_len` counts all.
+  if (items.length === (expected.ksm_len ?? items.length)) {
+    report.equal(where, 'number of rmap_items', items.length, others.length);
+  }
   for (const [i, item] of items.entries()) {
     const other = others[i];
     if (other === undefined) continue;
