@@ -1,7 +1,7 @@
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { PG_REFERENCED, PG_SWAPBACKED } from '../phys/page_flags.js';
-import { folioReferenced } from './walks.js';
+import { folioReferenced } from '../rmap/folio_referenced.js';
 import { VM_EXEC, VM_LOCKED } from '../vm/vm_flags.js';
 
 /** What the use of a folio since the last look means for reclaim. @kernel folio_references */

@@ -4,7 +4,7 @@ import type { TlbBatch } from '../rmap/tlb_batch.js';
 export interface ShrinkControl {
   /** Reclaim folios although they were used. */
   readonly ignoresReferences: boolean;
-  /** Only use by mms of this control group counts; NIL = all. */
+  /** Only use by mms of this control group counts; 0 = all. */
   readonly memcg: number;
 }
 

@@ -22,11 +22,12 @@ import {
   PG_WRITEBACK,
 } from '../phys/page_flags.js';
 import { tryToUnmapFlushDirty } from '../rmap/tlb_batch.js';
-import { tryToUnmap } from './walks.js';
+import { tryToUnmap } from '../rmap/try_to_unmap.js';
 import { TTU_BATCH_FLUSH, TTU_SPLIT_HUGE_PMD, TTU_SYNC } from '../rmap/ttu_flags.js';
 import { shmemWriteout } from '../swap/shmem_writeout.js';
 import {
   deleteFromSwapCache,
+  evictSmall,
   folioAllocSwap,
   folioFreeSwap,
   folioSwapEntry,
@@ -67,6 +68,10 @@ export function* shrinkFolio(kernel: Kernel, head: number, batch: ShrinkBatch): 
     if (folioMapcount(kernel, head) > 0) return activate(kernel, head, 'stuck');
   }
   if (folioMaybeDmaPinned(kernel, head)) return activate(kernel, head, 'stuck');
+  if (isSmallAndSwappable(kernel, head)) {
+    tryToUnmapFlushDirty(kernel, batch.tlb);
+    if (evictSmall(kernel, head)) return 'freed';
+  }
   if ((flags[head] & PG_DIRTY) !== 0) {
     const unfinished = yield* pageOut(kernel, head, references, batch);
     if (unfinished !== undefined) return unfinished;
@@ -112,6 +117,13 @@ function unmapFlags(kernel: Kernel, head: number): number {
   if ((kernel.memory.flags[head] & PG_HEAD) === 0) return TTU_BATCH_FLUSH;
   const isHuge = folioOrder(kernel, head) >= PMD_ORDER;
   return TTU_BATCH_FLUSH | TTU_SYNC | (isHuge ? TTU_SPLIT_HUGE_PMD : 0);
+}
+
+/** The common case: a dirty small folio of the swap cache that nobody else holds. */
+function isSmallAndSwappable(kernel: Kernel, head: number): boolean {
+  const { flags, refcount } = kernel.memory;
+  const wanted = PG_SWAPCACHE | PG_DIRTY;
+  return (flags[head] & (wanted | PG_HEAD)) === wanted && refcount[head] === 2;
 }
 
 /** Writes a dirty folio to swap. An outcome means that it cannot be freed now. @kernel pageout */

@@ -1,4 +1,3 @@
-import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioFree, folioPageCount } from '../phys/folio.js';
@@ -68,7 +67,7 @@ export function* reclaimPages(kernel: Kernel, isolated: readonly number[]): Op<n
   for (const head of isolated) flags[head] &= ~PG_ACTIVE;
   const { reclaimed } = yield* shrinkFolioList(kernel, isolated, {
     ignoresReferences: true,
-    memcg: NIL,
+    memcg: 0,
   });
   return reclaimed;
 }

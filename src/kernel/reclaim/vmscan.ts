@@ -8,15 +8,15 @@ import {
   LRU_INACTIVE_FILE,
 } from '../phys/lru.js';
 import { PG_ACTIVE, PG_WORKINGSET } from '../phys/page_flags.js';
-import { folioReferenced } from './walks.js';
+import { folioReferenced } from '../rmap/folio_referenced.js';
 import { folioIsolateLru } from './isolate.js';
 import type { ShrinkControl, ShrinkResult } from './shrink_control.js';
 import { shrinkFolioList } from './shrink_list.js';
 
 /** Folios that are isolated and reclaimed together. @kernel SWAP_CLUSTER_MAX */
 export const SWAP_CLUSTER_MAX = 32;
-/** Reclaim on behalf of all control groups. */
-export const ALL_GROUPS = NIL;
+/** Reclaim on behalf of all control groups: the root group contains the others. */
+export const ALL_GROUPS = 0;
 
 /** The oldest `limit` folios of a list that are charged to `memcg`, oldest first. */
 export function oldestFolios(kernel: Kernel, list: number, memcg: number, limit: number): number[] {

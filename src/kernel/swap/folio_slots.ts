@@ -1,39 +1,74 @@
 import { fail } from '../../base/errors.js';
+import { NIL } from '../../base/units.js';
 
 const MIN_CAPACITY = 64;
 
 /**
  * The swap entry of each folio in the swap cache: head pfn → entry of its first page. Most folios
  * have none, so this is a table of its own (open addressing) and no column of the memory map.
+ * The folio that entered last is kept beside the table: reclaim drops it again before the next.
  * @kernel folio.swap
  */
 export class FolioSlots {
   /** pfn + 1; 0 = empty. */
   private heads = new Int32Array(MIN_CAPACITY);
   private entries = new Uint32Array(MIN_CAPACITY);
+  /** Folios in the table. */
   private length = 0;
+  private newestHead = NIL;
+  private newestEntry = 0;
 
   get size(): number {
-    return this.length;
+    return this.newestHead === NIL ? this.length : this.length + 1;
   }
 
   /** Entry of a folio that is in the cache. */
   get(head: number): number {
+    return head === this.newestHead ? this.newestEntry : this.lookUp(head);
+  }
+
+  add(head: number, entry: number): void {
+    if (this.newestHead !== NIL || this.length > 0) this.makeRoom(head);
+    this.newestHead = head;
+    this.newestEntry = entry;
+  }
+
+  delete(head: number): void {
+    if (head === this.newestHead) this.newestHead = NIL;
+    else this.remove(head);
+  }
+
+  /** Head pfns in ascending order. */
+  sortedHeads(): number[] {
+    const found: number[] = this.newestHead === NIL ? [] : [this.newestHead];
+    for (const stored of this.heads) if (stored !== 0) found.push(stored - 1);
+    return found.sort((a, b) => a - b);
+  }
+
+  private lookUp(head: number): number {
     const at = this.find(head);
     if (this.heads[at] === 0) fail(`folio ${head} is not in the swap cache`);
     return this.entries[at];
   }
 
-  add(head: number, entry: number): void {
+  /** Moves the newest folio into the table before another takes its place. */
+  private makeRoom(head: number): void {
+    if (head === this.newestHead || this.heads[this.find(head)] !== 0) {
+      fail(`folio ${head} is in the swap cache twice`);
+    }
+    if (this.newestHead === NIL) return;
     if (this.length * 2 >= this.heads.length) this.grow();
+    this.insert(this.newestHead, this.newestEntry);
+  }
+
+  private insert(head: number, entry: number): void {
     const at = this.find(head);
-    if (this.heads[at] !== 0) fail(`folio ${head} is in the swap cache twice`);
     this.heads[at] = head + 1;
     this.entries[at] = entry;
     this.length += 1;
   }
 
-  delete(head: number): void {
+  private remove(head: number): void {
     const { heads, entries } = this;
     const mask = heads.length - 1;
     let hole = this.find(head);
@@ -50,13 +85,6 @@ export class FolioSlots {
     heads[hole] = 0;
   }
 
-  /** Head pfns in ascending order. */
-  sortedHeads(): number[] {
-    const found: number[] = [];
-    for (const stored of this.heads) if (stored !== 0) found.push(stored - 1);
-    return found.sort((a, b) => a - b);
-  }
-
   private find(head: number): number {
     const { heads } = this;
     const mask = heads.length - 1;
@@ -71,7 +99,7 @@ export class FolioSlots {
     this.entries = new Uint32Array(heads.length * 2);
     this.length = 0;
     for (let at = 0; at < heads.length; at += 1) {
-      if (heads[at] !== 0) this.add(heads[at] - 1, entries[at]);
+      if (heads[at] !== 0) this.insert(heads[at] - 1, entries[at]);
     }
   }
 }

@@ -71,12 +71,15 @@ function reclaimCachedFolio(kernel: Kernel, head: number): void {
  * area has a free run. @kernel folio_alloc_swap
  */
 export function folioAllocSwap(kernel: Kernel, head: number, order: number): boolean {
-  for (const device of kernel.swap.devices) {
+  const { devices } = kernel.swap;
+  for (let type = 0; type < devices.length; type += 1) {
+    const device = devices[type];
     if (device === undefined) continue;
     let slot = device.alloc(order);
     if (slot === NIL && order === 0 && reclaimCachedSlots(kernel, device)) slot = device.alloc(0);
     if (slot === NIL) continue;
-    device.memcg.fill(kernel.memory.memcg[head], slot, slot + 2 ** order);
+    const memcg = kernel.memory.memcg[head];
+    for (let i = slot; i < slot + 2 ** order; i += 1) device.memcg[i] = memcg;
     addToSwapCache(kernel, head, device, slot);
     kernel.memory.flags[head] |= PG_DIRTY;
     return true;
@@ -153,7 +156,8 @@ export function writeToSlots(kernel: Kernel, head: number): void {
     if (word !== 0) isZero = false;
   }
   const order = 31 - Math.clz32(pages);
-  device.notes.fill((order << SLOT_ORDER_SHIFT) | (isZero ? SLOT_ZERO : 0), slot, slot + pages);
+  const note = (order << SLOT_ORDER_SHIFT) | (isZero ? SLOT_ZERO : 0);
+  for (let i = slot; i < slot + pages; i += 1) device.notes[i] = note;
 }
 
 /** Remembers in the slots that their folio is evicted now. @kernel workingset_eviction */
@@ -167,6 +171,32 @@ export function noteEviction(kernel: Kernel, head: number): void {
   for (let i = slot; i < slot + pages; i += 1) {
     device.notes[i] = (device.notes[i] & ~SLOT_WORKINGSET) | SLOT_EVICTED | workingset;
   }
+}
+
+/**
+ * Writes a small unmapped folio, which only the caller and the cache hold, to its slot and leaves
+ * it without references: what `writeToSlots`, `noteEviction` and `deleteFromSwapCache` do for any
+ * folio. False with nothing changed if the write would not end at once or nobody wants the slot.
+ */
+export function evictSmall(kernel: Kernel, head: number): boolean {
+  const { memory, swap } = kernel;
+  const entry = swap.folioSlots.get(head);
+  const device = swap.deviceOf(entry);
+  const slot = swapOffset(entry);
+  if (!device.isSynchronous || device.count(slot) === 0) return false;
+  const word = memory.content[head];
+  const flags = memory.flags[head];
+  device.content[slot] = word;
+  device.notes[slot] =
+    (word === 0 ? SLOT_ZERO : 0) |
+    SLOT_EVICTED |
+    ((flags & PG_WORKINGSET) === 0 ? 0 : SLOT_WORKINGSET);
+  swap.folioSlots.delete(head);
+  if (swap.readahead.unused.size > 0) swap.readahead.unused.delete(head);
+  device.dropCache(slot);
+  memory.flags[head] = flags & ~(PG_SWAPCACHE | PG_DIRTY);
+  memory.refcount[head] = 0;
+  return true;
 }
 
 /**

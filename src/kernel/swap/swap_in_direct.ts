@@ -48,7 +48,6 @@ export function* swapInDirect(
     return VM_FAULT_MAJOR;
   }
   memory.memcg[head] = device.memcg[slot];
-  memory.content.set(device.content.subarray(slot, slot + pages), head);
   memory.flags[head] |= PG_SWAPBACKED;
   noteRefault(kernel, head, device, slot);
   kernel.lru.add(head);
@@ -59,6 +58,7 @@ export function* swapInDirect(
   vma.mm.rss[MM_SWAPENTS] -= pages;
   folioAddNewAnonRmap(kernel, head, vma, vpn - before, true);
   for (let i = 0; i < pages; i += 1) {
+    memory.content[head + i] = device.content[slot + i];
     pageTables.payload[firstEntry + i] = head + i;
     pageTables.flags[firstEntry + i] = newFlags;
     device.release(slot + i);
