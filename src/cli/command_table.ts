@@ -27,6 +27,12 @@ export const commandTable: readonly CommandEntry[] = [
     load: () => import('./commands/who.js'),
   },
   {
+    name: 'doctor',
+    summary: 'what this machine allows, what that unlocks, and what to do',
+    example: 'rmap doctor --json',
+    load: () => import('./commands/doctor.js'),
+  },
+  {
     name: 'import',
     summary: 'turn text of perf, ftrace or strace into a recording',
     example: 'rmap import trace.txt -o trace.rmap',

@@ -225,27 +225,44 @@ export function findMemfds(name: string): FoundObjects {
   return { objects: objectsOf(collector, 'memory file'), deniedPids: [...collector.denied] };
 }
 
-/** Mappings of a file by its path; also of a deleted one. Throws if nobody knows the path. */
-export function findFile(path: string): FoundObjects & { readonly vmas: readonly ProcessVma[] } {
-  const collector = new ObjectCollector();
+/** Adds a file by its path and all mappings of it; a deleted file is known by its mappings. */
+function collectFile(collector: ObjectCollector, path: string): void {
   const stats = statOrUndefined(path);
-  const links = new Set([path, `${path}${DELETED}`]);
-  if (stats !== undefined) {
-    collector.addNamed(path, stats);
-    const device = deviceName(stats.dev);
-    // Stacked file systems print another device in maps: there the name decides.
-    collector.addVmas(` ${stats.ino} `, (vma) => vma.device === device && vma.inode === stats.ino);
-    if (collector.objects().every((object) => object.vmas.length === 0)) {
-      collector.addVmas(path, (vma) => vma.name === path);
-    }
-  } else {
+  if (stats === undefined) {
+    const links = new Set([path, `${path}${DELETED}`]);
     collector.addVmas(path, (vma) => links.has(vma.name));
+    return;
   }
+  collector.addNamed(path, stats);
+  const device = deviceName(stats.dev);
+  collector.addVmas(` ${stats.ino} `, (vma) => vma.device === device && vma.inode === stats.ino);
+  if (collector.objects().some((object) => object.vmas.length > 0)) return;
+  // Stacked file systems print another device in maps: there the name decides.
+  collector.addVmas(path, (vma) => vma.name === path);
+}
+
+function unknownFile(path: string): RmapError {
+  return new RmapError('usage', `${path}: no such file, open or mapped`);
+}
+
+/** All mappings of a file. Throws `RmapError('usage')` if nobody knows the path. */
+export function findMappingsOfFile(path: string): readonly ProcessVma[] {
+  const collector = new ObjectCollector();
+  collectFile(collector, path);
+  const objects = collector.objects();
+  if (objects.length === 0) throw unknownFile(path);
+  return objects.flatMap((object) => object.vmas);
+}
+
+/** A file with all that maps it or has it open; the same errors. */
+export function findFile(path: string): FoundObjects {
+  const collector = new ObjectCollector();
+  collectFile(collector, path);
+  const links = new Set([path, `${path}${DELETED}`]);
   collector.addDescriptors((link) => links.has(link));
   const objects = objectsOf(collector, 'file');
-  if (objects.length === 0) throw new RmapError('usage', `${path}: no such file, open or mapped`);
-  const vmas = collector.objects().flatMap((object) => object.vmas);
-  return { objects, vmas, deniedPids: [...collector.denied] };
+  if (objects.length === 0) throw unknownFile(path);
+  return { objects, deniedPids: [...collector.denied] };
 }
 
 function statOrUndefined(path: string): Stats | undefined {

@@ -8,7 +8,7 @@ import { FrameInspector, likelyMappers } from './frame_facts.js';
 import { PageEntryReader } from './page_entries.js';
 import { PagemapBuffer } from './pagemap_file.js';
 import { readProcessPages } from './process_pages.js';
-import { parseMaps } from './proc_text.js';
+import { findMapping } from './proc_text.js';
 import type { MapsEntry } from './proc_text.js';
 import {
   errorCodeOf,
@@ -16,7 +16,6 @@ import {
   listPids,
   processId,
   readProcText,
-  readStat,
   readStatus,
 } from './processes.js';
 
@@ -24,6 +23,21 @@ import {
 interface Place {
   readonly pid: number;
   readonly vpn: number;
+}
+
+function vmaAt(pid: number, vpn: number): MapsEntry | undefined {
+  return findMapping(readProcText(pid, 'maps') ?? '', vpn, `/proc/${pid}/maps`);
+}
+
+/** Where mappings of a file show one of its pages. */
+function placesIn(vmas: readonly ProcessVma[], pageIndex: number): Place[] {
+  return vmas
+    .map(({ pid, vma }) => ({
+      pid,
+      vma,
+      vpn: vma.startVpn + pageIndex - vma.offsetBytes / PAGE_SIZE_BYTES,
+    }))
+    .filter(({ vma, vpn }) => vma.startVpn <= vpn && vpn < vma.endVpn);
 }
 
 function hexAddress(vpn: number): string {
@@ -49,8 +63,7 @@ export class PageFinder {
   /** The page at an address of a process. */
   atAddress(pid: number, vpn: number): PageEvidence {
     if (processId(pid) === undefined) throw new RmapError('usage', `there is no process ${pid}`);
-    const maps = parseMaps(readProcText(pid, 'maps') ?? '', `/proc/${pid}/maps`);
-    const vma = maps.find((entry) => entry.startVpn <= vpn && vpn < entry.endVpn);
+    const vma = vmaAt(pid, vpn);
     if (vma === undefined) return this.#nothing('no mapping here');
     const entry = this.#entries.entry(pid, vpn);
     if (entry === undefined || this.#entries.deniedPids.has(pid)) {
@@ -79,14 +92,12 @@ export class PageFinder {
     return this.#evidence(pfn, this.#fileMappings(pfn, found.vma, pageIndex));
   }
 
-  /** A page of a file; found through any process that has it mapped. */
+  /** A page of a file with all its mappings; found through any process that has touched it. */
   ofFile(vmas: readonly ProcessVma[], pageIndex: number): PageEvidence {
-    for (const { pid, vma } of vmas) {
-      const vpn = vma.startVpn + pageIndex - vma.offsetBytes / PAGE_SIZE_BYTES;
-      if (vpn < vma.startVpn || vpn >= vma.endVpn) continue;
+    for (const { pid, vpn } of placesIn(vmas, pageIndex)) {
       const entry = this.#entries.entry(pid, vpn);
       if (entry?.isPresent !== true || !entry.isFile) continue;
-      return this.#evidence(entry.pfn, this.#fileMappings(entry.pfn, vma, pageIndex));
+      return this.#evidence(entry.pfn, this.#mappingsAt(entry.pfn, placesIn(vmas, pageIndex)));
     }
     return this.#nothing('not mapped');
   }
@@ -134,14 +145,8 @@ export class PageFinder {
 
   /** Mappings of a page of a file: only mappings of that file that cover the page can have it. */
   #fileMappings(pfn: number, file: MapsEntry, pageIndex: number): PageMapping[] {
-    const places: Place[] = [];
-    for (const { pid, vma } of findFileVmas(this.#pids, file, this.#entries.deniedPids)) {
-      const vpn = vma.startVpn + pageIndex - vma.offsetBytes / PAGE_SIZE_BYTES;
-      if (vpn < vma.startVpn || vpn >= vma.endVpn) continue;
-      const entry = this.#entries.entry(pid, vpn);
-      if (entry?.isPresent === true && entry.pfn === pfn) places.push({ pid, vpn });
-    }
-    return this.#mappingsAt(pfn, places);
+    const vmas = findFileVmas(this.#pids, file, this.#entries.deniedPids);
+    return this.#mappingsAt(pfn, placesIn(vmas, pageIndex));
   }
 
   #searchAll(pfn: number): Place[] {
@@ -175,8 +180,7 @@ export class PageFinder {
     for (const pid of likelyMappers(pfn, this.#pids)) {
       const [vpn] = this.#search(pid, pfn);
       if (vpn === undefined) continue;
-      const maps = parseMaps(readProcText(pid, 'maps') ?? '', `/proc/${pid}/maps`);
-      const vma = maps.find((entry) => entry.startVpn <= vpn && vpn < entry.endVpn);
+      const vma = vmaAt(pid, vpn);
       if (vma !== undefined) return { pid, vpn, vma };
     }
     return undefined;
@@ -188,12 +192,12 @@ export class PageFinder {
     for (const { pid, vpn } of places) {
       const entry = this.#entries.entry(pid, vpn);
       if (entry?.pfn !== pfn) continue;
-      const maps = parseMaps(readProcText(pid, 'maps') ?? '', `/proc/${pid}/maps`);
-      const vma = maps.find((candidate) => candidate.startVpn <= vpn && vpn < candidate.endVpn);
+      const vma = vmaAt(pid, vpn);
       if (vma === undefined) continue;
+      const status = readStatus(pid);
       mappings.push({
         pid,
-        comm: readStat(pid)?.comm ?? '',
+        comm: status?.name ?? '',
         address: hexAddress(vpn),
         vmaStart: hexAddress(vma.startVpn),
         vmaEnd: hexAddress(vma.endVpn),
@@ -202,7 +206,7 @@ export class PageFinder {
         level: this.#entries.levelOf(pid, vpn, frameFlags, vma),
         isWritable: vma.permissions.includes('w'),
         isExclusive: entry.isExclusive,
-        pinnedBytes: (readStatus(pid)?.pinnedKib ?? 0) * 1024,
+        pinnedBytes: (status?.pinnedKib ?? 0) * 1024,
       });
     }
     return mappings;

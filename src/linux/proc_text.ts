@@ -69,6 +69,25 @@ export function parseMaps(text: string, file: string): MapsEntry[] {
   return entries;
 }
 
+/**
+ * The mapping that holds a page, from the text of /proc/PID/maps; only its line is parsed. Lines
+ * ascend by address.
+ */
+export function findMapping(text: string, vpn: number, file: string): MapsEntry | undefined {
+  for (let line = 0; line < text.length;) {
+    const newline = text.indexOf('\n', line);
+    const end = newline < 0 ? text.length : newline;
+    const dash = text.indexOf('-', line);
+    const behind = parsePage(text.slice(dash + 1, text.indexOf(' ', dash)));
+    if (vpn < behind) {
+      const entry = parseMapsLine(text.slice(line, end), file);
+      return entry.startVpn <= vpn ? entry : undefined;
+    }
+    line = end + 1;
+  }
+  return undefined;
+}
+
 interface SmapsNumbers {
   rssKib: number;
   pssKib: number;

@@ -10,6 +10,7 @@ export interface ProcessId {
 
 /** The parts of /proc/PID/status that are used here; sizes in KiB. */
 export interface ProcessStatus {
+  readonly name: string;
   readonly threadCount: number;
   readonly rssAnonKib: number;
   readonly rssFileKib: number;
@@ -85,6 +86,7 @@ export function readStatus(pid: number): ProcessStatus | undefined {
   if (text === undefined) return undefined;
   const fields = parseFields(text);
   return {
+    name: fields.get('Name') ?? '',
     threadCount: numberField(fields, 'Threads'),
     rssAnonKib: numberField(fields, 'RssAnon'),
     rssFileKib: numberField(fields, 'RssFile'),

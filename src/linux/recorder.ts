@@ -22,7 +22,8 @@ import type { FrozenPicture } from './snapshot_reader.js';
 import { encodeSnapshot } from './snapshot_lines.js';
 import type { SnapshotTotals } from './snapshot_lines.js';
 import type { CommandEnd } from './start_stub.js';
-import { ensureTracefs } from './tracefs.js';
+import { openTracefs } from './tracefs.js';
+import { Wishes, listenForSignals } from './wishes.js';
 import { TraceSession } from './trace_session.js';
 
 const gzipAsync = promisify(gzip);
@@ -42,36 +43,6 @@ export interface RecordListener {
   snapshotTaken(snapshot: SnapshotReport): void;
   /** Events read so far; about twice a second. */
   progress(events: number): void;
-}
-
-type Wish = { readonly stop: StopReason } | 'snapshot';
-
-/** Collects what signals and timers ask for and wakes the loop. */
-class Wishes {
-  readonly #list: Wish[] = [];
-  #wake: (() => void) | undefined;
-
-  add(wish: Wish): void {
-    this.#list.push(wish);
-    this.#wake?.();
-  }
-
-  take(): Wish | undefined {
-    return this.#list.shift();
-  }
-
-  /** Waits for the time or for a wish, whichever comes first. */
-  async wait(milliseconds: number): Promise<void> {
-    if (this.#list.length > 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#wake = undefined;
-  }
 }
 
 /** One recording from its first to its last event. */
@@ -332,24 +303,6 @@ function endOf(end: CommandEnd | undefined): RecordReport['commandEnd'] {
   };
 }
 
-/** Turns signals into wishes for as long as the recording lasts. */
-function listenForSignals(wishes: Wishes): () => void {
-  const handlers: readonly (readonly [NodeJS.Signals, Wish])[] = [
-    ['SIGINT', { stop: 'interrupted' }],
-    ['SIGTERM', { stop: 'terminated' }],
-    ['SIGHUP', { stop: 'terminated' }],
-    ['SIGUSR1', 'snapshot'],
-  ];
-  const listeners = handlers.map(([name, wish]) => {
-    const listener = (): void => wishes.add(wish);
-    process.on(name, listener);
-    return { name, listener };
-  });
-  return () => {
-    for (const { name, listener } of listeners) process.removeListener(name, listener);
-  };
-}
-
 /** Takes pictures of this process for nothing: the first real pause is then as short as others. */
 function warmUp(): void {
   const files = new FrameFiles(false);
@@ -373,22 +326,18 @@ export async function record(
 ): Promise<RecordReport> {
   RecordingDirectory.check(options.path, options.mayReplace);
   checkTarget(options.target);
-  const tracefs = ensureTracefs();
+  const tracefs = openTracefs();
   const wishes = new Wishes();
   const stopListening = listenForSignals(wishes);
   const guarded = openGuardedSession();
-  listener.cleanedUp(guarded.cleanedUp);
-  warmUp();
   let session: TraceSession | undefined;
   let target: TargetControl | undefined;
   let directory: RecordingDirectory | undefined;
   try {
-    const opened = TraceSession.create(
-      tracefs.path,
-      guarded.journal,
-      options.sets,
-      options.bufferKib,
-    );
+    listener.cleanedUp(guarded.cleanedUp);
+    warmUp();
+    const { sets, bufferKib } = options;
+    const opened = TraceSession.create(tracefs, guarded.journal, sets, bufferKib);
     session = opened;
     directory = RecordingDirectory.create(options.path, options.mayReplace);
     target = controlTarget(options.target, guarded.journal, () => opened.followedPids());
@@ -398,9 +347,20 @@ export async function record(
     directory?.discard();
     throw error;
   } finally {
-    target?.release();
-    session?.instance.remove();
-    guarded.close();
     stopListening();
+    undoAll([() => target?.release(), () => session?.instance.remove(), () => guarded.close()]);
   }
+}
+
+/** Runs all steps, also after one failed; throws the first failure at the end. */
+function undoAll(steps: readonly (() => void)[]): void {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import {
+  accessSync,
+  constants,
   existsSync,
   mkdirSync,
   openSync,
@@ -22,21 +24,36 @@ export function findTracefs(mounts = readFileSync('/proc/mounts', 'utf8')): stri
   return points.includes(STANDARD_MOUNT) ? STANDARD_MOUNT : points[0];
 }
 
+/** What works without tracefs; ends every refusal. */
+const FALLBACK =
+  'without root: record --flags-only, or import the text of perf script or strace (rmap doctor)';
+
 /**
- * Mounts tracefs at its standard place, as trace-cmd does, if it is not mounted. Returns the mount
- * point and whether it was mounted here; it stays mounted. Throws `RmapError('environment')`.
+ * Finds tracefs, or mounts it at its standard place, as trace-cmd does; it stays mounted. Throws
+ * `RmapError('environment')` with what is missing and what works instead, before anything is made.
  */
-export function ensureTracefs(): { readonly path: string; readonly isNew: boolean } {
-  const found = findTracefs();
-  if (found !== undefined) return { path: found, isNew: false };
-  if (existsSync(STANDARD_MOUNT)) {
-    const { status } = spawnSync('mount', ['-t', 'tracefs', 'nodev', STANDARD_MOUNT]);
-    if (status === 0) return { path: STANDARD_MOUNT, isNew: true };
+export function openTracefs(): string {
+  const path = findTracefs() ?? mountTracefs();
+  if (path === undefined) {
+    throw new RmapError(
+      'environment',
+      `tracefs is not mounted and cannot be: needs root and CONFIG_FTRACE; ${FALLBACK}`,
+    );
   }
-  throw new RmapError(
-    'environment',
-    'tracefs is not mounted and cannot be mounted here: needs root and a kernel with CONFIG_FTRACE',
-  );
+  for (const needed of [join(path, 'instances'), '/proc/kpagecount', '/proc/kpageflags']) {
+    try {
+      accessSync(needed, needed.startsWith('/proc') ? constants.R_OK : constants.W_OK);
+    } catch (error) {
+      throw new RmapError('environment', `${needed}: no access; ${FALLBACK}`, { cause: error });
+    }
+  }
+  return path;
+}
+
+function mountTracefs(): string | undefined {
+  if (!existsSync(STANDARD_MOUNT)) return undefined;
+  const { status } = spawnSync('mount', ['-t', 'tracefs', 'nodev', STANDARD_MOUNT]);
+  return status === 0 ? STANDARD_MOUNT : undefined;
 }
 
 /** Writes one control file; an error names the file and the value. */

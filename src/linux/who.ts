@@ -6,7 +6,7 @@ import type { WhoPageReport } from '../query/who_page.js';
 import { computeWhoProcess } from '../query/who_process.js';
 import type { WhoProcessReport } from '../query/who_process.js';
 import type { WhoTarget } from '../query/who_target.js';
-import { findFile, findMemfds, findSegment } from './find_objects.js';
+import { findFile, findMappingsOfFile, findMemfds, findSegment } from './find_objects.js';
 import type { FoundObjects } from './find_objects.js';
 import { findFilePage, findPage } from './find_page.js';
 import { takePicture } from './picture.js';
@@ -14,9 +14,9 @@ import { listPids, processId, readStat, readStatus } from './processes.js';
 
 export type WhoReport = WhoPageReport | WhoObjectReport | WhoProcessReport;
 
-/** Relatives are read up to this much memory together: 60 ms. */
-const RELATIVES_KIB = 4 << 20;
-const RELATIVES_COUNT = 64;
+/** Relatives are read up to this much memory together: 20 ms. */
+const RELATIVES_KIB = 1 << 20;
+const RELATIVES_COUNT = 32;
 
 interface Relatives {
   readonly pids: readonly number[];
@@ -78,7 +78,7 @@ export function answerWho(text: string, target: WhoTarget): WhoReport {
       return computeWhoPage(findPage(text, target));
     case 'file': {
       if (target.pageIndex === undefined) return aboutObjects(text, () => findFile(target.path));
-      const { vmas } = findFile(target.path);
+      const vmas = findMappingsOfFile(target.path);
       return computeWhoPage(findFilePage(text, vmas, target.pageIndex));
     }
     case 'memfd':

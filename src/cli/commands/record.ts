@@ -1,22 +1,21 @@
 import { basename } from 'node:path';
 import { RmapError } from '../../base/errors.js';
+import { recordFlags } from '../../linux/flag_recorder.js';
 import { record } from '../../linux/recorder.js';
-import type { CleanUpReport } from '../../linux/clean_up.js';
 import { DEFAULT_SCHEDULE } from '../../linux/recorder_options.js';
 import type {
   RecordOptions,
   RecordReport,
   RecordTarget,
-  SnapshotReport,
   SnapshotSchedule,
 } from '../../linux/recorder_options.js';
 import { DEEP_SETS, DEFAULT_SETS } from '../../linux/trace_events.js';
 import { defineCommand } from '../command.js';
 import type { Cli } from '../command.js';
 import { EXIT_LOST_EVENTS, EXIT_OK } from '../exit_code.js';
-import { formatBytes, formatCount, formatDuration, formatPercent, formatRate } from '../format.js';
+import type { ExitCode } from '../exit_code.js';
 import { parseDurationMs, parsePids } from '../parse_duration.js';
-import { printable } from '../sanitize.js';
+import { noteCleanUp, printFlagRecord, printRecord, snapshotLine } from '../record_text.js';
 
 interface Options {
   readonly output?: string;
@@ -27,6 +26,7 @@ interface Options {
   readonly cgroup?: string;
   readonly snapshotEvery?: string;
   readonly snapshotAtFork?: boolean;
+  readonly flagsOnly?: boolean;
   readonly buffer: string;
 }
 
@@ -45,6 +45,7 @@ export const command = defineCommand<[string[]], Options>({
         'a steady interval, or "never" (default: 0.25, 1, 4, 16 s …)',
       )
       .option('--snapshot-at-fork', 'a snapshot soon after each fork (≤ 20 ms)')
+      .option('--flags-only', 'without root: no events, only how much stays shared over time')
       .option('--buffer <MiB>', 'ring buffer of each CPU', '16')
       .addHelpText(
         'after',
@@ -53,6 +54,7 @@ export const command = defineCommand<[string[]], Options>({
   },
   async run(cli, [words], options) {
     const target = targetOf(words, options);
+    if (options.flagsOnly === true) return runFlagsOnly(cli, target, options);
     const recordOptions = recordOptionsOf(target, options);
     const progress = await cli.progress('recording');
     let report: RecordReport;
@@ -67,10 +69,24 @@ export const command = defineCommand<[string[]], Options>({
       progress.stop();
     }
     if (cli.json) cli.printJson(report);
-    else printReport(cli, report);
+    else printRecord(cli, report);
     return report.lostEvents > 0 ? EXIT_LOST_EVENTS : EXIT_OK;
   },
 });
+
+async function runFlagsOnly(cli: Cli, target: RecordTarget, options: Options): Promise<ExitCode> {
+  if (target.kind === 'cgroup') {
+    throw new RmapError('usage', '--flags-only records a command or processes, not a cgroup');
+  }
+  const { path, mayReplace, limitMs, snapshots } = recordOptionsOf(target, options);
+  if (snapshots === undefined) {
+    throw new RmapError('usage', '--flags-only consists of snapshots: they cannot be left out');
+  }
+  const report = await recordFlags({ target, path, mayReplace, limitMs, snapshots });
+  if (cli.json) cli.printJson(report);
+  else printFlagRecord(cli, report);
+  return EXIT_OK;
+}
 
 function targetOf(words: readonly string[], options: Options): RecordTarget {
   const chosen: RecordTarget[] = [];
@@ -116,68 +132,4 @@ function recordOptionsOf(target: RecordTarget, options: Options): RecordOptions 
     snapshots: scheduleOf(options),
     snapshotAtFork: options.snapshotAtFork === true,
   };
-}
-
-function noteCleanUp(cli: Cli, { instances, cgroups, resumedPids }: CleanUpReport): void {
-  if (instances.length + cgroups.length + resumedPids.length === 0) return;
-  const resumed = resumedPids.length === 0 ? '' : `, resumed ${resumedPids.join(' ')}`;
-  cli.note(
-    `cleaned up after a killed recorder: ${instances.length} trace instances, ` +
-      `${cgroups.length} cgroups${resumed}`,
-  );
-}
-
-function snapshotLine({ name, processes, anonPages, pauseMs }: SnapshotReport): string {
-  const pages = `${formatCount(anonPages)} anonymous pages in ${processes} processes`;
-  return `snapshot ${name}: ${pages}, held ${formatDuration(pauseMs)}`;
-}
-
-/** Measured cost of one event to the recorded program, in µs: fault storm, one process. */
-const EVENT_COST_US = { least: 0.25, most: 0.6 } as const;
-
-function lossText(report: RecordReport): string {
-  if (report.lostEvents === 0) return '0 lost';
-  return `${formatCount(report.lostEvents)} LOST (use a larger --buffer)`;
-}
-
-function overheadText(report: RecordReport): string {
-  const recorder = `recorder ${formatDuration(report.recorderCpuMs)} CPU`;
-  const share = formatPercent(report.recorderCpuMs, report.durationMs);
-  const least = (report.events * EVENT_COST_US.least) / 1000;
-  const most = (report.events * EVENT_COST_US.most) / 1000;
-  const cost = `tracing ${formatDuration(least)} to ${formatDuration(most)}`;
-  const target = report.targetCpuMs;
-  const ofTarget =
-    target === undefined || target === 0
-      ? ''
-      : ` of ${formatDuration(target)} CPU (at most ${formatPercent(most, target)}, estimated)`;
-  return `${recorder} (${share} of one CPU); ${cost}${ofTarget}`;
-}
-
-function printReport(cli: Cli, report: RecordReport): void {
-  const perSecond = (report.events * 1000) / report.durationMs;
-  const pausedMs = report.snapshots.reduce((sum, { pauseMs }) => sum + pauseMs, 0);
-  const longestMs = report.snapshots.reduce((most, { pauseMs }) => Math.max(most, pauseMs), 0);
-  const held =
-    report.snapshots.length === 0
-      ? 'no snapshot: the replay cannot be checked'
-      : `${report.snapshots.length} snapshots held it ${formatDuration(pausedMs)} in all, ` +
-        `${formatDuration(longestMs)} at most`;
-  cli.print(
-    `recorded  ${formatCount(report.events)} events in ${formatDuration(report.durationMs)} ` +
-      `(${formatRate(perSecond)}), ${lossText(report)}; ${held}`,
-  );
-  cli.print(`overhead  ${overheadText(report)}`);
-  const size = formatBytes(report.sizeBytes, cli.exactBytes);
-  cli.print(`written   ${printable(report.path)}, ${size}; ended by: ${endText(report)}`);
-  if (report.missingEvents.length > 0) {
-    cli.note(`this kernel lacks ${report.missingEvents.join(', ')}`);
-  }
-  cli.next(`rmap explain ${printable(report.path)}`);
-}
-
-function endText({ stopReason, commandEnd }: RecordReport): string {
-  if (commandEnd?.signal !== undefined) return `${stopReason} (${commandEnd.signal})`;
-  if (commandEnd?.exitCode !== undefined) return `${stopReason} (exit ${commandEnd.exitCode})`;
-  return stopReason;
 }

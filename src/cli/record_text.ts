@@ -1,0 +1,98 @@
+import type { CleanUpReport } from '../linux/clean_up.js';
+import type { FlagRecordReport } from '../linux/flag_recorder.js';
+import type { RecordReport, SnapshotReport } from '../linux/recorder_options.js';
+import type { Cli } from './command.js';
+import { formatBytes, formatCount, formatDuration, formatPercent, formatRate } from './format.js';
+import { printable } from './sanitize.js';
+import { printTable } from './table.js';
+
+/** Says what dead recorders had left behind, if anything. */
+export function noteCleanUp(cli: Cli, { instances, cgroups, resumedPids }: CleanUpReport): void {
+  if (instances.length + cgroups.length + resumedPids.length === 0) return;
+  const resumed = resumedPids.length === 0 ? '' : `, resumed ${resumedPids.join(' ')}`;
+  cli.note(
+    `cleaned up after a killed recorder: ${instances.length} trace instances, ` +
+      `${cgroups.length} cgroups${resumed}`,
+  );
+}
+
+/** One line for each snapshot while recording. */
+export function snapshotLine({ name, processes, anonPages, pauseMs }: SnapshotReport): string {
+  const pages = `${formatCount(anonPages)} anonymous pages in ${processes} processes`;
+  return `snapshot ${name}: ${pages}, held ${formatDuration(pauseMs)}`;
+}
+
+/** Measured cost of one event to the recorded program, in µs: fault storm, one process. */
+const EVENT_COST_US = { least: 0.25, most: 0.6 } as const;
+
+function lossText(report: RecordReport): string {
+  if (report.lostEvents === 0) return '0 lost';
+  return `${formatCount(report.lostEvents)} LOST (use a larger --buffer)`;
+}
+
+function overheadText(report: RecordReport): string {
+  const recorder = `recorder ${formatDuration(report.recorderCpuMs)} CPU`;
+  const share = formatPercent(report.recorderCpuMs, report.durationMs);
+  const least = (report.events * EVENT_COST_US.least) / 1000;
+  const most = (report.events * EVENT_COST_US.most) / 1000;
+  const cost = `tracing ${formatDuration(least)} to ${formatDuration(most)}`;
+  const target = report.targetCpuMs;
+  const ofTarget =
+    target === undefined || target === 0
+      ? ''
+      : ` of ${formatDuration(target)} CPU (at most ${formatPercent(most, target)}, estimated)`;
+  return `${recorder} (${share} of one CPU); ${cost}${ofTarget}`;
+}
+
+/** Three lines: what was recorded, what it cost, where it is; then the next command. */
+export function printRecord(cli: Cli, report: RecordReport): void {
+  const perSecond = (report.events * 1000) / report.durationMs;
+  const pausedMs = report.snapshots.reduce((sum, { pauseMs }) => sum + pauseMs, 0);
+  const longestMs = report.snapshots.reduce((most, { pauseMs }) => Math.max(most, pauseMs), 0);
+  const held =
+    report.snapshots.length === 0
+      ? 'no snapshot: the replay cannot be checked'
+      : `${report.snapshots.length} snapshots held it ${formatDuration(pausedMs)} in all, ` +
+        `${formatDuration(longestMs)} at most`;
+  cli.print(
+    `recorded  ${formatCount(report.events)} events in ${formatDuration(report.durationMs)} ` +
+      `(${formatRate(perSecond)}), ${lossText(report)}; ${held}`,
+  );
+  cli.print(`overhead  ${overheadText(report)}`);
+  const size = formatBytes(report.sizeBytes, cli.exactBytes);
+  cli.print(`written   ${printable(report.path)}, ${size}; ended by: ${endText(report)}`);
+  if (report.missingEvents.length > 0) {
+    cli.note(`this kernel lacks ${report.missingEvents.join(', ')}`);
+  }
+  cli.next(`rmap explain ${printable(report.path)}`);
+}
+
+function endText({ stopReason, commandEnd }: RecordReport): string {
+  if (commandEnd?.signal !== undefined) return `${stopReason} (${commandEnd.signal})`;
+  if (commandEnd?.exitCode !== undefined) return `${stopReason} (exit ${commandEnd.exitCode})`;
+  return stopReason;
+}
+
+/** Prints how sharing went over time. */
+export function printFlagRecord(cli: Cli, report: FlagRecordReport): void {
+  printTable(
+    cli,
+    {
+      title: 'anonymous memory over time',
+      precision: report.precision,
+      limit: 40,
+      empty: 'the command ended before the first look: use --snapshot-every 50ms',
+      columns: [
+        { header: 'at', value: (row) => formatDuration(row.atMs) },
+        { header: 'processes', value: (row) => row.processCount, unit: 'count' },
+        { header: 'shared', value: (row) => row.sharedBytes, unit: 'bytes' },
+        { header: 'own', value: (row) => row.ownBytes, unit: 'bytes' },
+        { header: 'files', value: (row) => row.fileBytes, unit: 'bytes' },
+        { header: 'held for', value: (row) => formatDuration(row.pauseMs) },
+      ],
+    },
+    report.samples,
+  );
+  cli.print(`written ${printable(report.path)}; ended by: ${report.stopReason}`);
+  cli.next('rmap doctor');
+}
