@@ -23,7 +23,7 @@ function shmemScript(): MachineScript {
 
 function cachedFlags(script: MachineScript): readonly string[] {
   const page = script.page(512);
-  return (page?.k === 'page' && page.folioState?.flags) || [];
+  return page?.k === 'page' ? (page.folioState?.flags ?? []) : [];
 }
 
 describe('zap of a huge PMD (spec 98 §4.1)', () => {
