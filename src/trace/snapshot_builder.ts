@@ -6,7 +6,8 @@ import { RUN } from './snapshot.js';
 export type VmaFields = Omit<SnapshotVma, 'runStart' | 'runEnd'>;
 
 const MOST_PAGE = 2 ** 52;
-const MOST_COUNT = 2 ** 32 - 1;
+/** Of signed 32-bit columns. */
+const MOST_COUNT = 2 ** 31 - 1;
 const FIRST_CAPACITY = 1024;
 
 /** Growing columns of page runs. */
@@ -95,6 +96,9 @@ export class SnapshotBuilder {
       throw inputError(
         `run of ${count} pages at page ${hex(page)} is outside of its VMA or before the last run`,
       );
+    }
+    if (!(mapcount >= 0 && mapcount <= MOST_COUNT && pfn >= -1)) {
+      throw inputError(`run at page ${hex(page)} has pfn ${pfn} and mapcount ${mapcount}`);
     }
     this.#runEndPage = page + count;
     const runs = this.#runs;

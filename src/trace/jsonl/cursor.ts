@@ -73,6 +73,25 @@ export class JsonCursor {
     return isNegative ? this.words.cellOf(BigInt(-value)) : value;
   }
 
+  /** A text of hexadecimal digits without 0x, exact in a double. */
+  hexText(what: string): number {
+    const bytes = this.bytes;
+    const start = this.at + 1;
+    let at = start;
+    let value = 0;
+    for (let digit = hexDigit(bytes[at] ?? 0); digit >= 0; digit = hexDigit(bytes[at] ?? 0)) {
+      value = value * 16 + digit;
+      at += 1;
+    }
+    const digits = at - start;
+    const isQuoted = bytes[start - 1] === QUOTE && bytes[at] === QUOTE;
+    if (!isQuoted || digits < 1 || digits > EXACT_DIGITS) {
+      throw inputError(`expected a ${what} in hexadecimal digits ${this.found()}`);
+    }
+    this.at = at + 1;
+    return value;
+  }
+
   /** A text after a comma; returns its row in the string table. */
   nextText(): number {
     this.expect(COMMA, '"," and a text');

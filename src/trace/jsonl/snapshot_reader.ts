@@ -1,12 +1,14 @@
 import * as v from 'valibot';
 import { inputError } from '../input_error.js';
-import { MOST_SNAPSHOT_LINE_BYTES, readLines } from '../input_file.js';
+import { MOST_SNAPSHOT_LINE_BYTES, readLineBlocks, readLines } from '../input_file.js';
 import { boundedText, checkShape, wholeNumber } from '../schema_error.js';
-import type { RunKind, Snapshot, SnapshotInfo } from '../snapshot.js';
-import { RUN } from '../snapshot.js';
+import type { Snapshot, SnapshotInfo } from '../snapshot.js';
 import { SnapshotBuilder } from '../snapshot_builder.js';
+import { RunParser } from './run_parser.js';
 
+const NEWLINE = 10;
 const MOST_ID = 2 ** 31 - 1;
+const RUNS_KEY = '"runs":[';
 
 /** Addresses are numbers or texts of decimal digits. */
 const ADDRESS = v.union([
@@ -64,18 +66,7 @@ const VMA = v.object({
   ahp: v.optional(wholeNumber(), 0),
   ksm: v.optional(wholeNumber(), 0),
   vf: boundedText(256),
-  runs: v.array(v.unknown()),
 });
-
-const RUN_KINDS: ReadonlyMap<unknown, RunKind> = new Map([
-  ['A', RUN.anon],
-  ['H', RUN.huge],
-  ['K', RUN.ksm],
-  ['Z', RUN.zero],
-  ['F', RUN.file],
-  ['?', RUN.special],
-  ['swap', RUN.swap],
-]);
 
 /** Reads the totals of `snap-S.jsonl`: its first line only. */
 export async function readSnapshotInfo(path: string): Promise<SnapshotInfo> {
@@ -86,18 +77,22 @@ export async function readSnapshotInfo(path: string): Promise<SnapshotInfo> {
 /** Reads `snap-S.jsonl`: a head line, processes, VMAs with their runs. */
 export async function readSnapshot(path: string): Promise<Snapshot> {
   const builder = new SnapshotBuilder();
+  const parser = new RunParser();
   let head: SnapshotInfo | undefined;
   let lineNumber = 0;
-  for await (const line of readLines(path, MOST_SNAPSHOT_LINE_BYTES)) {
-    lineNumber += 1;
-    if (head === undefined) {
-      head = infoOf(line, path);
-      continue;
-    }
-    try {
-      addLine(builder, JSON.parse(line));
-    } catch (error) {
-      throw inputError(`${path}:${lineNumber}: ${messageOf(error)}`, error);
+  for await (const block of readLineBlocks(path, MOST_SNAPSHOT_LINE_BYTES)) {
+    for (let start = 0, end = 0; start < block.length; start = end + 1) {
+      end = block.indexOf(NEWLINE, start);
+      lineNumber += 1;
+      if (head === undefined) {
+        head = infoOf(block.toString('utf8', start, end), path);
+        continue;
+      }
+      try {
+        addLine(builder, parser, block, start, end);
+      } catch (error) {
+        throw inputError(`${path}:${lineNumber}: ${messageOf(error)}`, error);
+      }
     }
   }
   if (head === undefined) throw inputError(`${path}: empty file, expected a snapshot`);
@@ -141,7 +136,22 @@ function checkTotals(found: Snapshot, head: SnapshotInfo, path: string): void {
   }
 }
 
-function addLine(builder: SnapshotBuilder, parsed: unknown): void {
+/**
+ * Adds one line. The runs of a VMA, its last key, may be millions: they are parsed from the bytes,
+ * the rest as JSON.
+ */
+function addLine(
+  builder: SnapshotBuilder,
+  parser: RunParser,
+  block: Buffer,
+  start: number,
+  end: number,
+): void {
+  const found = block.indexOf(RUNS_KEY, start);
+  const runsAt = found === -1 || found > end ? -1 : found;
+  const text =
+    runsAt === -1 ? block.toString('utf8', start, end) : textBefore(block, start, runsAt);
+  const parsed: unknown = JSON.parse(text);
   const kind =
     typeof parsed === 'object' && parsed !== null && 'k' in parsed ? parsed.k : undefined;
   if (kind === 'proc') {
@@ -163,7 +173,9 @@ function addLine(builder: SnapshotBuilder, parsed: unknown): void {
       majorFaults: proc.majflt,
     });
   } else if (kind === 'vma') {
+    if (runsAt === -1) throw inputError('a VMA without runs');
     addVma(builder, checkShape(VMA, parsed, 'vma'));
+    parser.parse(builder, block, runsAt + RUNS_KEY.length);
   } else {
     throw inputError(`line of kind ${JSON.stringify(kind)}, expected "proc" or "vma"`);
   }
@@ -186,36 +198,11 @@ function addVma(builder: SnapshotBuilder, vma: v.InferOutput<typeof VMA>): void 
     ksmKib: vma.ksm,
     flags: vma.vf,
   });
-  for (const run of vma.runs) {
-    if (!Array.isArray(run)) throw inputError('a run is not an array');
-    const [page, count, letter, pfn, mapcount, exclusive]: readonly unknown[] = run;
-    const kind = RUN_KINDS.get(letter);
-    if (kind === undefined) throw inputError(`run of unknown type ${JSON.stringify(letter)}`);
-    const hasPfn = kind !== RUN.file && kind !== RUN.special && kind !== RUN.swap;
-    builder.addRun(
-      hexNumber(page, 'page'),
-      Number(count),
-      kind,
-      hasPfn ? hexNumber(pfn, 'pfn') : -1,
-      hasPfn ? smallNumber(mapcount, 'mapcount') : 0,
-      hasPfn && smallNumber(exclusive, 'exclusive bit') === 1,
-    );
-  }
 }
 
-function hexNumber(value: unknown, what: string): number {
-  const number = typeof value === 'string' && value.length <= 13 ? parseInt(value, 16) : NaN;
-  if (Number.isNaN(number)) {
-    throw inputError(`${what} ${JSON.stringify(value)}, expected hexadecimal digits`);
-  }
-  return number;
-}
-
-function smallNumber(value: unknown, what: string): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 32) {
-    return value;
-  }
-  throw inputError(`${what} ${JSON.stringify(value)}, expected a number`);
+/** The keys before the runs as a whole object. */
+function textBefore(block: Buffer, start: number, runsAt: number): string {
+  return `${block.toString('utf8', start, runsAt).replace(/,$/, '')}}`;
 }
 
 function messageOf(error: unknown): string {

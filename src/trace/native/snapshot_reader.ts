@@ -80,7 +80,7 @@ function readRows(
   add: (row: Row) => void,
 ): void {
   const indexOf = new Map(columns.map(({ source }, i) => [source, i]));
-  forEachGroup(path, columns, first, end, (values, from, to) => {
+  forEachGroup(openTable(path, columns, first, end), first, end, (values, from, to) => {
     let at = from;
     const row: Row = {
       number: (source) => Number(values[indexOf.get(source) ?? 0]?.[at] ?? 0),
@@ -90,19 +90,27 @@ function readRows(
   });
 }
 
-/** Decodes the row groups that hold rows `first` … `end` of a table. */
-function forEachGroup(
+/** Opens a table that must have the rows `first` … `end`. */
+function openTable(
   path: string,
   columns: readonly Column[],
   first: number,
   end: number,
+): ParquetTableReader {
+  const reader = new ParquetTableReader(openFileSource(path), columns);
+  if (first <= end && end <= reader.rows) return reader;
+  reader.close();
+  throw inputError(`${path}: rows ${first} to ${end} of ${reader.rows}`);
+}
+
+/** Decodes the row groups that hold rows `first` … `end` of a table, and closes it. */
+function forEachGroup(
+  reader: ParquetTableReader,
+  first: number,
+  end: number,
   visit: (values: readonly DecodedArray[], from: number, to: number) => void,
 ): void {
-  const reader = new ParquetTableReader(openFileSource(path), columns);
   try {
-    if (first > end || end > reader.rows) {
-      throw inputError(`${path}: rows ${first} to ${end} of ${reader.rows}`);
-    }
     for (const [i, { firstRow, rows }] of reader.groups.entries()) {
       const from = Math.max(first, firstRow);
       const to = Math.min(end, firstRow + rows);
@@ -123,16 +131,25 @@ interface ProcessRuns {
 class RunsByProcess {
   readonly #byPid = new Map<number, ProcessRuns>();
   readonly #path: string;
-  readonly #page: number[] = [];
-  readonly #count: number[] = [];
-  readonly #kind: RunKind[] = [];
-  readonly #pfn: number[] = [];
-  readonly #mapcount: number[] = [];
-  readonly #exclusive: boolean[] = [];
+  readonly #page: Float64Array;
+  readonly #count: Int32Array;
+  readonly #kind: Uint8Array;
+  readonly #pfn: Float64Array;
+  readonly #mapcount: Int32Array;
+  readonly #exclusive: Uint8Array;
+  #rows = 0;
 
   constructor(directory: string, [first, end]: readonly [number, number]) {
     this.#path = join(directory, 'runs.parquet');
-    forEachGroup(this.#path, RUN_COLUMNS, first, end, (values, from, to) => {
+    const reader = openTable(this.#path, RUN_COLUMNS, first, end);
+    const rows = end - first;
+    this.#page = new Float64Array(rows);
+    this.#count = new Int32Array(rows);
+    this.#kind = new Uint8Array(rows);
+    this.#pfn = new Float64Array(rows);
+    this.#mapcount = new Int32Array(rows);
+    this.#exclusive = new Uint8Array(rows);
+    forEachGroup(reader, first, end, (values, from, to) => {
       for (let row = from; row < to; row += 1) this.#add(values, row);
     });
   }
@@ -147,13 +164,15 @@ class RunsByProcess {
       runs = { rows: [], next: 0 };
       this.#byPid.set(pid, runs);
     }
-    runs.rows.push(this.#page.length);
-    this.#page.push(Number(pages?.[row]));
-    this.#count.push(Number(counts?.[row]));
-    this.#kind.push(kind);
-    this.#pfn.push(Number(pfns?.[row]));
-    this.#mapcount.push(Number(mapcounts?.[row]));
-    this.#exclusive.push(exclusives?.[row] === true);
+    const to = this.#rows;
+    this.#rows += 1;
+    runs.rows.push(to);
+    this.#page[to] = Number(pages?.[row]);
+    this.#count[to] = Number(counts?.[row]);
+    this.#kind[to] = kind;
+    this.#pfn[to] = Number(pfns?.[row]);
+    this.#mapcount[to] = Number(mapcounts?.[row]);
+    this.#exclusive[to] = exclusives?.[row] === true ? 1 : 0;
   }
 
   /** Adds the runs of a process below a page: those of the VMA that ends there. */
@@ -167,10 +186,10 @@ class RunsByProcess {
       builder.addRun(
         page,
         this.#count[row] ?? 0,
-        this.#kind[row] ?? 0,
+        (this.#kind[row] ?? 0) as RunKind,
         this.#pfn[row] ?? -1,
         this.#mapcount[row] ?? 0,
-        this.#exclusive[row] ?? false,
+        this.#exclusive[row] === 1,
       );
     }
   }
