@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { RmapError } from '../base/errors.js';
 import { checkInvariants } from '../kernel/invariants/index.js';
+import type { Operation } from '../kernel/operation.js';
 import { runScenario, type ScenarioRun } from '../kernel/run_scenario.js';
 import type { Profile } from '../kernel/profile.js';
 import { compareStateFiles } from '../trace/compare_states.js';
@@ -15,6 +16,20 @@ export interface RunFileOptions {
   readonly check?: boolean;
 }
 
+/** Runs a scenario on a fresh machine, its addresses counted from the region of scenarios. */
+export function computeStates(
+  operations: readonly Operation[],
+  options: RunFileOptions = {},
+): ScenarioRun {
+  return runScenario(operations, {
+    regionStart: REGION_START_PAGE,
+    ...(options.profile === undefined ? {} : { profile: options.profile }),
+    ...(options.check === true
+      ? { afterOperation: (machine) => checkInvariants(machine.kernel) }
+      : {}),
+  });
+}
+
 /** Runs one scenario file on a fresh machine. Errors name the file. */
 export async function runScenarioFile(
   path: string,
@@ -22,13 +37,7 @@ export async function runScenarioFile(
 ): Promise<ScenarioRun> {
   const operations = await readScenario(path);
   try {
-    return runScenario(operations, {
-      regionStart: REGION_START_PAGE,
-      ...(options.profile === undefined ? {} : { profile: options.profile }),
-      ...(options.check === true
-        ? { afterOperation: (machine) => checkInvariants(machine.kernel) }
-        : {}),
-    });
+    return computeStates(operations, options);
   } catch (error) {
     if (!(error instanceof RmapError)) throw error;
     throw new RmapError(error.code, `${path}: ${error.message}`, { cause: error });

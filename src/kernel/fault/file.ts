@@ -45,11 +45,11 @@ export function* doFileFault(
   // A userfaultfd sees every page by itself.
   const mapsMore = !isUffdArmed(vma);
   if (!isWrite && mapsMore && mapFaultAround(kernel, vma, vpn, mapping, false)) return 0;
-  if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
-  const wasCached = findCachedPage(mapping, index) !== NIL;
   if (isWrite && (vma.flags & VM_SHARED) === 0) {
     return yield* doCowFault(kernel, vma, vpn, mapping, index);
   }
+  if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
+  const wasCached = findCachedPage(mapping, index) !== NIL;
   const pfn = yield* getFilePage(kernel, vma, mapping, index);
   if (pfn === NIL) return VM_FAULT_OOM;
   if (pageIsPoisoned(kernel, pfn)) return VM_FAULT_HWPOISON;
@@ -79,6 +79,8 @@ function* doCowFault(
 ): Op<number> {
   const failed = yield* anonVmaPrepare(kernel, vma);
   if (failed !== 0) return VM_FAULT_OOM;
+  // The anon_vma stays even if the file is too short.
+  if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
   const wasCached = findCachedPage(mapping, index) !== NIL;
   const source = yield* getFilePage(kernel, vma, mapping, index);
   if (source === NIL) return VM_FAULT_OOM;

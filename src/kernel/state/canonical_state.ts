@@ -19,6 +19,9 @@ import type {
   VmaState,
 } from './state_types.js';
 
+/** The state format lists the first rmap_items of a KSM page only; `ksm_len` counts all. */
+const MOST_LISTED_ITEMS = 24;
+
 /** Names things in first-seen order while a state is written. */
 export class StateNames {
   private readonly kernel: Kernel;
@@ -189,7 +192,7 @@ function ownerState(
     const items = ksmItemsOf(kernel, head);
     return {
       kind: 'ksm',
-      ksm: items.map((item) => ({
+      ksm: items.slice(0, MOST_LISTED_ITEMS).map((item) => ({
         p: names.processOfMm.get(item.mm) ?? null,
         at: item.vpn - names.regionStart,
         av: names.anonVma(item.anonVma),
