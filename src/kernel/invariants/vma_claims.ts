@@ -1,0 +1,121 @@
+/** VMAs, address spaces, locks and translations (spec 90 A6). */
+import { PAGES_PER_PMD } from '../../base/units.js';
+import { isAnonFolio, isKsmFolio } from '../phys/folio.js';
+import { PG_HEAD, PG_HUGETLB, PG_MLOCKED, PG_UNEVICTABLE } from '../phys/page_flags.js';
+import { PTE_WRITE } from '../pgtable/pte.js';
+import type { Invariant } from './invariant.js';
+
+export const VMA_CLAIMS: readonly Invariant[] = [
+  {
+    id: 'vma.order',
+    claim: 'VMAs are ascending, disjoint and not empty [44]',
+    check(kernel) {
+      const wrong: string[] = [];
+      for (const mm of kernel.mms) {
+        let end = 0;
+        for (const vma of mm.vmas) {
+          if (vma.start >= vma.end) wrong.push(`mm ${mm.id}: VMA ${vma.start} is empty`);
+          if (vma.start < end) wrong.push(`mm ${mm.id}: VMA ${vma.start} overlaps the one below`);
+          if (vma.mm !== mm || vma.detached) wrong.push(`mm ${mm.id}: VMA ${vma.start} is detached`);
+          end = vma.end;
+        }
+      }
+      return wrong;
+    },
+  },
+  {
+    id: 'vma.no-anon-without-anon-vma',
+    claim: 'a VMA without anon_vma holds no anonymous pages [45]',
+    check(kernel, census) {
+      const wrong: string[] = [];
+      for (const { pfn, vma, vpn } of census.mapped) {
+        if (vma.anonVma !== undefined) continue;
+        if (isAnonFolio(kernel, kernel.memory.folioOf(pfn))) {
+          wrong.push(`mm ${vma.mm.id} has an anonymous page at ${vpn} without anon_vma`);
+        }
+      }
+      return wrong;
+    },
+  },
+  {
+    id: 'vma.mlocked-is-unevictable',
+    claim: 'a mapped folio is mlocked iff it is unevictable, once batches are drained [47]',
+    check(kernel, census) {
+      const wrong: string[] = [];
+      for (const head of census.mappedHeads(kernel)) {
+        const flags = kernel.memory.flags[head];
+        const both = flags & (PG_MLOCKED | PG_UNEVICTABLE);
+        if (both === PG_MLOCKED || both === PG_UNEVICTABLE) {
+          wrong.push(`folio ${head} is mlocked or unevictable, not both`);
+        }
+      }
+      return wrong;
+    },
+  },
+  {
+    id: 'vma.whole-huge-entries',
+    claim: 'a huge entry lies in its VMA completely, on its alignment [49]',
+    check(kernel, census) {
+      const wrong: string[] = [];
+      for (const [head, entries] of census.leaves) {
+        const isHugetlb = (kernel.memory.flags[head] & PG_HUGETLB) !== 0;
+        for (const { vma, vpn, pages, level } of entries) {
+          const span = level === 2 ? PAGES_PER_PMD : PAGES_PER_PMD * PAGES_PER_PMD;
+          if (pages !== span || vpn % span !== 0) {
+            wrong.push(`mm ${vma.mm.id}: the huge entry at ${vpn} covers ${pages} pages of its VMA`);
+          }
+          if (!isHugetlb && (kernel.memory.flags[head] & PG_HEAD) === 0) {
+            wrong.push(`the huge entry at ${vpn} shows no large folio`);
+          }
+        }
+      }
+      return wrong;
+    },
+  },
+  {
+    id: 'mm.write-protect-seq',
+    claim: 'write_protect_seq is even when no fork is in progress [50]',
+    check(kernel) {
+      return [...kernel.mms]
+        .filter((mm) => mm.writeProtectSeq % 2 === 1)
+        .map((mm) => `mm ${mm.id} is in the middle of a fork`);
+    },
+  },
+  {
+    id: 'mm.locks-free',
+    claim: 'no lock is held when no operation is in flight',
+    check(kernel) {
+      const wrong: string[] = [];
+      for (const mm of kernel.mms) {
+        for (const lock of [mm.mmapLock, mm.pageTableLock]) {
+          if (lock.readers !== 0 || lock.writers !== 0) wrong.push(`${lock.name} is held`);
+        }
+      }
+      for (const { rwsem } of kernel.anonVmas) {
+        if (rwsem.readers !== 0 || rwsem.writers !== 0) wrong.push(`${rwsem.name} is held`);
+      }
+      return wrong;
+    },
+  },
+  {
+    id: 'tlb.no-stale-translation',
+    claim: 'no stale translation leads to a free page or allows a forbidden write [51]',
+    check(kernel) {
+      const stale = kernel.tlb?.findStale(kernel) ?? [];
+      return stale.map(({ mm, vpn, problem }) => `mm ${mm.id} page ${vpn}: ${problem}`);
+    },
+  },
+  {
+    id: 'ksm.read-only',
+    claim: 'KSM pages are never mapped writable and are small',
+    check(kernel, census) {
+      const wrong: string[] = [];
+      for (const { pfn, vpn, flags } of census.mapped) {
+        if (!isKsmFolio(kernel, kernel.memory.folioOf(pfn))) continue;
+        if ((flags & PTE_WRITE) !== 0) wrong.push(`KSM page ${pfn} is writable at ${vpn}`);
+        if ((kernel.memory.flags[pfn] & PG_HEAD) !== 0) wrong.push(`KSM page ${pfn} is large`);
+      }
+      return wrong;
+    },
+  },
+];

@@ -1,0 +1,54 @@
+/**
+ * Goal: replaying a recording gives the very pages that the kernel listed. Method: recordings of
+ * real programs with snapshots; every anonymous page must agree in presence, mapcount and sharers.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { replayPath } from '../src/replay/index.js';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** Snapshots and their numbers of anonymous pages. */
+const EXACT: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'examples/redis': { loaded: 32_299, bgsave1: 66_213, bgsave2: 66_864, after: 37_412 },
+  'examples/python-prefork': { built: 57_507, forked: 287_540, read: 287_540, end: 57_508 },
+  'test/data/recordings/bash-fork': { end: 1801 },
+  'test/data/recordings/py-thp': { built: 42_151, forked: 126_453, read: 126_453, end: 42_151 },
+};
+
+describe('replay', () => {
+  for (const [path, snapshots] of Object.entries(EXACT)) {
+    test(`${path} agrees in every page of every snapshot`, { timeout: 120_000 }, async () => {
+      expect(existsSync(join(ROOT, path))).toBe(true);
+      const result = await replayPath(join(ROOT, path));
+      const pages = result.snapshots.map(({ name, anonymousPages }) => [name, anonymousPages]);
+      expect(Object.fromEntries(pages)).toEqual(snapshots);
+      for (const snapshot of result.snapshots) {
+        expect(snapshot).toMatchObject({ missing: 0, extra: 0, mapcountWrong: 0, sharersWrong: 0 });
+        expect(snapshot.agree).toBe(snapshot.anonymousPages);
+      }
+      expect(result.lostEvents).toBe(0);
+    });
+  }
+
+  test('redis can start from a snapshot', { timeout: 120_000 }, async () => {
+    const result = await replayPath(join(ROOT, 'examples/redis'), { from: 'loaded' });
+    expect(result.snapshots.map(({ name }) => name)).toEqual(['loaded', 'bgsave1', 'bgsave2', 'after']);
+    for (const snapshot of result.snapshots) expect(snapshot.agree).toBe(snapshot.anonymousPages);
+  });
+
+  test('stress reaches its figures in every phase', { timeout: 120_000 }, async () => {
+    const result = await replayPath(join(ROOT, 'test/data/recordings/stress'));
+    const shares = new Map(
+      result.snapshots.map(({ name, agree, anonymousPages }) => [name, agree / anonymousPages]),
+    );
+    for (const name of ['basic', 'populate', 'fork3', 'afterfork', 'threads']) {
+      expect(shares.get(name), name).toBe(1);
+    }
+    // Pages that GUP added without a fault have no address until the next snapshot.
+    expect(shares.get('gup')).toBeGreaterThanOrEqual(0.988);
+    expect(shares.get('vmaops')).toBeGreaterThanOrEqual(0.9912);
+    expect(shares.get('thp')).toBeGreaterThanOrEqual(0.9939);
+  });
+});
