@@ -61,6 +61,10 @@ export function printRecord(cli: Cli, report: RecordReport): void {
   cli.print(`overhead  ${overheadText(report)}`);
   const size = formatBytes(report.sizeBytes, cli.exactBytes);
   cli.print(`written   ${printable(report.path)}, ${size}; ended by: ${endText(report)}`);
+  if (report.unwrittenBytes > 0) {
+    const unwritten = formatBytes(report.unwrittenBytes, cli.exactBytes);
+    cli.note(`the recording ends early: ${unwritten} of events could not be written`);
+  }
   if (report.missingEvents.length > 0) {
     cli.note(`this kernel lacks ${report.missingEvents.join(', ')}`);
   }

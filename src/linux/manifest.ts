@@ -34,7 +34,8 @@ export function manifestText(parts: ManifestParts): string {
     t0_ns: parts.firstTimeNs ?? 0,
     cpus: parts.cpuCount,
     sets: options.sets,
-    events: report?.events,
+    // Left out if some are missing: only reading tells then.
+    events: report?.unwrittenBytes === 0 ? report.events : undefined,
     lost: report?.lostEvents,
     raw_bytes: report?.rawBytes,
     snapshots: parts.totals,

@@ -206,6 +206,7 @@ class Recording {
       events,
       lostEvents,
       rawBytes: this.#drain.rawBytes - this.#directory.droppedBytes,
+      unwrittenBytes: this.#directory.droppedBytes,
       mostWaitingBytes: this.#drain.mostWaitingBytes,
       bufferBytes: this.#options.bufferKib * 1024 * this.#cpus.length,
       snapshots: this.#snapshots.map((snapshot) => snapshot.report),

@@ -60,6 +60,8 @@ export interface RecordReport {
   readonly events: number;
   readonly lostEvents: number;
   readonly rawBytes: number;
+  /** Raw bytes that could not be written: the disk was full. Their events are missing at the end. */
+  readonly unwrittenBytes: number;
   readonly sizeBytes: number;
   /** Largest amount found waiting in the ring buffers, and their capacity. */
   readonly mostWaitingBytes: number;

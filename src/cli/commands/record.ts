@@ -70,7 +70,8 @@ export const command = defineCommand<[string[]], Options>({
     }
     if (cli.json) cli.printJson(report);
     else printRecord(cli, report);
-    return report.lostEvents > 0 ? EXIT_LOST_EVENTS : EXIT_OK;
+    const isComplete = report.lostEvents === 0 && report.unwrittenBytes === 0;
+    return isComplete ? EXIT_OK : EXIT_LOST_EVENTS;
   },
 });
 

@@ -1,0 +1,190 @@
+/** What a recording of a real program holds, however it ends. */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { EVENT, openRecording, snapshotMark } from '../../src/trace/index.js';
+import {
+  FORKING_PROGRAM,
+  remains,
+  startCli,
+  stateOf,
+  temporaryDirectory,
+  until,
+} from './recorder_support.js';
+import type { RunningCli } from './recorder_support.js';
+
+const PYTHON = ['--', '/usr/bin/python3', '-c', FORKING_PROGRAM];
+/** Faults as fast as it can for two seconds. */
+const STORM_PROGRAM = [
+  'import mmap, time',
+  'end = time.time() + 2',
+  'while time.time() < end:',
+  '    memory = mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)',
+  '    for page in range(0, 16 << 20, 4096): memory[page] = 1',
+  '    memory.close()',
+].join('\n');
+
+let directory = '';
+let path = '';
+
+beforeEach(() => {
+  directory = temporaryDirectory();
+  path = join(directory, 'x.rec');
+});
+
+afterEach(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+interface Counts {
+  readonly events: number;
+  readonly lost: number;
+  readonly kinds: ReadonlyMap<number, number>;
+  readonly marks: readonly string[];
+}
+
+/** Decodes everything, which fails if a single page is malformed. */
+async function decode(): Promise<Counts> {
+  const recording = await openRecording(path);
+  const kinds = new Map<number, number>();
+  const marks: string[] = [];
+  let lost = 0;
+  let events = 0;
+  for await (const batch of recording.events()) {
+    for (let row = 0; row < batch.length; row++) {
+      const kind = batch.kind[row] ?? -1;
+      if (kind === EVENT.lost) {
+        lost += batch.a[row] ?? 0;
+        continue;
+      }
+      events++;
+      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+      if (kind === EVENT.mark) marks.push(recording.strings.text(batch.text[row] ?? -1).trim());
+    }
+  }
+  return { events, lost, kinds, marks };
+}
+
+function manifest(): { complete: boolean; recorder: { stopReason: string; events: number } } {
+  return JSON.parse(readFileSync(join(path, 'meta.json'), 'utf8'));
+}
+
+async function isRecording(cli: RunningCli): Promise<void> {
+  await until(() => cli.stderr.includes('^C ends it'), 'the recording runs');
+}
+
+it('records a program that forks: nothing lost, every event decodes', async () => {
+  const cli = startCli(['record', '--json', '--snapshot-at-fork', '-o', path, ...PYTHON]);
+  expect((await cli.ended).code).toBe(0);
+  const report = JSON.parse(cli.stdout);
+  const counts = await decode();
+  expect(report.lostEvents).toBe(0);
+  expect(counts.events).toBe(report.events);
+  expect(counts.kinds.get(EVENT.newTask)).toBe(2);
+  expect(counts.kinds.get(EVENT.exec)).toBe(1);
+  // Every page of the parent, and the third that each child writes.
+  expect(counts.kinds.get(EVENT.faultUser)).toBeGreaterThan(15_360 + 2 * 5120);
+  expect(counts.marks.length).toBe(2 * report.snapshots.length);
+  expect(counts.marks.every((mark) => snapshotMark(mark) !== undefined)).toBe(true);
+  const recording = await openRecording(path);
+  const all = recording.info.snapshots.find(({ processes }) => processes === 3);
+  const forked = await recording.snapshot(all?.name ?? 'with three processes');
+  expect(Math.max(...forked.runs.mapcount)).toBe(3);
+  expect(remains()).toEqual([]);
+});
+
+it('keeps files to their owner and does not overwrite', async () => {
+  expect((await startCli(['record', '-o', path, '--', 'true']).ended).code).toBe(0);
+  expect(statSync(path).mode & 0o777).toBe(0o700);
+  for (const name of readdirSync(path)) {
+    expect(statSync(join(path, name)).mode & 0o777, name).toBe(0o600);
+  }
+  const again = startCli(['record', '-o', path, '--', 'true']);
+  expect((await again.ended).code).toBe(2);
+  expect(again.stderr).toContain('exists');
+  expect((await startCli(['record', '-f', '-o', path, '--', 'true']).ended).code).toBe(0);
+  mkdirSync(join(directory, 'precious/file'), { recursive: true });
+  const other = ['record', '-f', '-o', join(directory, 'precious'), '--', 'true'];
+  expect((await startCli(other).ended).code).toBe(2);
+  expect(existsSync(join(directory, 'precious/file'))).toBe(true);
+});
+
+it.each([
+  ['SIGINT', 'interrupted'],
+  ['SIGTERM', 'terminated'],
+] as const)('%s closes a complete recording and passes on', async (signal, stopReason) => {
+  const cli = startCli(['record', '-o', path, ...PYTHON], { LINGER: '30' });
+  await isRecording(cli);
+  await setTimeout(500);
+  cli.child.kill(signal);
+  expect((await cli.ended).code).toBe(0);
+  expect(manifest().complete).toBe(true);
+  expect(manifest().recorder.stopReason).toBe(stopReason);
+  const counts = await decode();
+  expect(counts.events).toBe(manifest().recorder.events);
+  expect(counts.marks).toContain('SNAPEND end');
+  expect(remains()).toEqual([]);
+});
+
+it('ends with the command, also when that is killed', async () => {
+  const cli = startCli(['record', '-o', path, '--', 'sh', '-c', 'sleep 0.3; kill -9 $$']);
+  expect((await cli.ended).code).toBe(0);
+  expect(cli.stdout).toContain('command ended (SIGKILL)');
+  expect((await decode()).events).toBe(manifest().recorder.events);
+});
+
+it('stays readable when the disk is full', async () => {
+  const size = 'size=1300k';
+  expect(spawnSync('mount', ['-t', 'tmpfs', '-o', size, 'tmpfs', directory]).status).toBe(0);
+  try {
+    const cli = startCli(['record', '-o', path, '--', '/usr/bin/python3', '-c', STORM_PROGRAM]);
+    expect((await cli.ended).code).toBe(4);
+    expect(manifest().complete).toBe(true);
+    expect(manifest().recorder.stopReason).toBe('disk full');
+    const counts = await decode();
+    expect(counts.events).toBeGreaterThan(1000);
+    expect(counts.events).toBeLessThan(manifest().recorder.events);
+    expect(readdirSync(path)).not.toContain('reserve');
+  } finally {
+    spawnSync('umount', [directory]);
+  }
+});
+
+it('counts lost events and says so', async () => {
+  const storm = ['--', '/usr/bin/python3', '-c', STORM_PROGRAM];
+  const cli = startCli(['record', '--json', '--buffer', '1', '-o', path, ...storm]);
+  await isRecording(cli);
+  await setTimeout(300);
+  cli.child.kill('SIGSTOP');
+  await setTimeout(1000);
+  cli.child.kill('SIGCONT');
+  expect((await cli.ended).code).toBe(4);
+  const report = JSON.parse(cli.stdout);
+  expect(report.lostEvents).toBeGreaterThan(1000);
+  const counts = await decode();
+  expect(counts.events).toBe(report.events);
+  expect(counts.lost).toBe(report.lostEvents);
+});
+
+it('attaches to a process and lets it run on', async () => {
+  const target = spawn('/usr/bin/python3', ['-c', FORKING_PROGRAM], {
+    env: { ...process.env, LINGER: '20' },
+    stdio: 'ignore',
+  });
+  const pid = target.pid ?? 0;
+  try {
+    await setTimeout(1000);
+    const cli = startCli(['record', '-o', path, '--for', '1s', '--pid', String(pid)]);
+    expect((await cli.ended).code).toBe(0);
+    expect(manifest().recorder.stopReason).toBe('time limit');
+    expect(stateOf(pid)).toBe('S');
+    const recording = await openRecording(path);
+    const start = await recording.snapshot('start');
+    expect(start.procs.length).toBe(3);
+    expect((await decode()).marks[0]).toBe('SNAP start');
+  } finally {
+    target.kill('SIGKILL');
+  }
+});
