@@ -4,6 +4,7 @@ import { parquetMetadata, parquetSchema as schemaTree } from 'hyparquet';
 import { parquetHeader, readColumn } from 'hyparquet/src/column.js';
 import { DEFAULT_PARSERS } from 'hyparquet/src/convert.js';
 import { getSchemaPath } from 'hyparquet/src/schema.js';
+import { readVarInt } from 'hyparquet/src/thrift.js';
 import { RmapError } from '../../base/errors.js';
 import { inputError, reasonOf } from '../input_error.js';
 import type { ByteSource } from './byte_source.js';
@@ -14,6 +15,8 @@ const FOOTER_BYTES = 8;
 const MOST_FOOTER_BYTES = 1 << 26;
 /** Uncompressed bytes of one page of a column: rows of 8 bytes, or long texts. */
 const MOST_PAGE_BYTES = 1 << 26;
+/** Values of one block of a delta-encoded page; writers use 128. */
+const MOST_BLOCK_VALUES = 1 << 16;
 
 type ColumnChunk = { readonly meta: ColumnMetaData; readonly start: number; readonly end: number };
 
@@ -49,12 +52,15 @@ export class ParquetTableReader {
     const group = this.groups[index];
     if (group === undefined) throw inputError(`${this.#source.name}: no row group ${index}`);
     return group.chunks.map((chunk, i) => {
-      const name = this.#columns[i]?.name ?? '';
+      const { name = '', type } = this.#columns[i] ?? {};
       const values = this.#guard(`row group ${index}, column ${name}`, () => {
         return this.#readChunk(chunk, group.rows, name);
       });
-      if (values.length === group.rows) return values;
-      throw this.#error(`row group ${index}, column ${name}: ${values.length} values`);
+      if (values.length !== group.rows) {
+        throw this.#error(`row group ${index}, column ${name}: ${values.length} values`);
+      }
+      if (type !== 'text' || values.every((value) => typeof value === 'string')) return values;
+      throw this.#error(`row group ${index}, column ${name}: a text is not in the dictionary`);
     });
   }
 
@@ -71,7 +77,7 @@ export class ParquetTableReader {
     try {
       return read();
     } catch (error) {
-      if (error instanceof RmapError) throw error;
+      if (error instanceof RmapError && error.message.startsWith(this.#source.name)) throw error;
       throw this.#error(`${what}: not readable as Parquet (${reasonOf(error)})`, error);
     }
   }
@@ -137,7 +143,7 @@ export class ParquetTableReader {
         schemaPath,
         codec: chunk.meta.codec,
         parsers: DEFAULT_PARSERS,
-        compressors: { GZIP: gunzipPage },
+        compressors: { GZIP: isDelta(chunk.meta) ? gunzipDeltaPage : gunzipPage },
       },
     );
     const [values, ...more] = data;
@@ -197,6 +203,21 @@ function readFooter(source: ByteSource): FileMetaData {
   // Fails on a schema that is not a tree.
   schemaTree(metadata);
   return metadata;
+}
+
+function isDelta(meta: ColumnMetaData): boolean {
+  return meta.encodings.includes('DELTA_BINARY_PACKED');
+}
+
+/** The first two numbers of a delta-encoded page say how much the library allocates per block. */
+function gunzipDeltaPage(bytes: Uint8Array, sizeBytes: number): Uint8Array {
+  const page = gunzipPage(bytes, sizeBytes);
+  const reader = { view: new DataView(page.buffer, page.byteOffset, page.byteLength), offset: 0 };
+  const [valuesPerBlock, miniblocks] = [readVarInt(reader), readVarInt(reader)];
+  if (valuesPerBlock >= 1 && valuesPerBlock <= MOST_BLOCK_VALUES && miniblocks >= 1) {
+    if (valuesPerBlock % miniblocks === 0) return page;
+  }
+  throw inputError(`delta blocks of ${valuesPerBlock} values in ${miniblocks} pieces`);
 }
 
 function gunzipPage(bytes: Uint8Array, sizeBytes: number): Uint8Array {
