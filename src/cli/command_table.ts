@@ -3,6 +3,12 @@ import type { CommandEntry } from './command.js';
 /** Every command, in the order of the help page. A command is loaded when it is run. */
 export const commandTable: readonly CommandEntry[] = [
   {
+    name: 'explain',
+    summary: 'say which shared memory was lost, to which writer, and what would have kept it',
+    example: 'rmap explain examples/redis --html report.html',
+    load: () => import('./commands/explain.js'),
+  },
+  {
     name: 'replay',
     summary: 'replay a recording and prove it against its snapshots',
     example: 'rmap replay examples/redis',

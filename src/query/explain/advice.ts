@@ -1,0 +1,202 @@
+import { PAGE_SIZE_BYTES } from '../../base/units.js';
+import type { Collector } from './collector.js';
+import { FATE, type ForkLedger } from './fork_ledger.js';
+import type { Advice, CauseReport, FanOutReport, Writer } from './report.js';
+import { countWords, percentWords, timeWords } from './words.js';
+
+/** Below this a change is not worth a line. */
+const LEAST_BYTES = 64 * PAGE_SIZE_BYTES;
+const LEAST_PART = 0.01;
+/** From this part of faults in address order on, writes are a sweep. */
+const SWEEP_PART = 0.6;
+const SWEEP_PAGES = 256;
+
+/** What would have kept memory shared, as far as the recording can tell; most bytes first. */
+export function adviceFor(
+  collector: Collector,
+  causes: readonly CauseReport[],
+  fanOut: readonly FanOutReport[],
+  copiedBytes: number,
+): Advice[] {
+  const found = [
+    execAdvice(collector),
+    sweepAdvice(causes),
+    warmUpAdvice(fanOut),
+    reforkAdvice(collector, fanOut),
+    ...snapshotAdvice(collector),
+  ];
+  const least = Math.max(LEAST_BYTES, LEAST_PART * copiedBytes);
+  return found
+    .filter((advice) => advice !== undefined)
+    .filter((advice) => advice.keptBytes >= least)
+    .sort((a, b) => b.keptBytes - a.keptBytes);
+}
+
+export function writerWords({ module, symbol, offset }: Writer): string {
+  if (symbol !== undefined) return `${symbol} (${module})`;
+  return offset < 0 ? module : `${module}+0x${offset.toString(16)}`;
+}
+
+/** Children that exec: what was copied for a memory that they threw away. */
+function execAdvice({ forks }: Collector): Advice | undefined {
+  const execs = forks.filter((fork) => (fork.counts[FATE.childExec] ?? 0) > 0);
+  const pages = execs.reduce((sum, fork) => sum + fork.written, 0);
+  const entries = execs.reduce((sum, fork) => sum + fork.copiedEntries, 0);
+  if (execs.length === 0) return undefined;
+  return {
+    kind: 'exec',
+    title: `start programs with posix_spawn or vfork: ${countWords(execs.length, 'child', 'children')} went on to exec`,
+    detail:
+      `Their forks copied ${countWords(entries, 'page-table entry', 'page-table entries')} for ` +
+      `memory that the exec dropped; between fork and exec ${countWords(pages, 'page')} were copied.`,
+    keptBytes: pages * PAGE_SIZE_BYTES,
+    precision: 'inferred',
+    assumption: 'the child does nothing between fork and exec that needs a copy of the parent',
+  };
+}
+
+/** Instructions that walk through memory and write to every page, such as a collector. */
+function sweepAdvice(causes: readonly CauseReport[]): Advice | undefined {
+  const sweeps = causes.filter(
+    (cause) =>
+      cause.sequential >= SWEEP_PART &&
+      cause.distinctPages >= SWEEP_PAGES &&
+      cause.parentBytes < cause.bytes / 2,
+  );
+  const [top] = sweeps;
+  if (top === undefined) return undefined;
+  const bytes = sweeps.reduce((sum, cause) => sum + cause.bytes, 0);
+  const others = sweeps.length > 1 ? ` and ${countWords(sweeps.length - 1, 'more writer')}` : '';
+  return {
+    kind: 'sweep',
+    title: 'keep children from sweeping through inherited memory',
+    detail:
+      `${writerWords(top.writer)}${others} wrote to inherited pages one after the other by ` +
+      `address (${percentWords(top.sequential, 1)} in order): how a garbage collection or a scan ` +
+      'that counts references looks. Freezing objects before the fork (gc.freeze), collecting ' +
+      'less in children, or keeping counters and mark bits apart from the data avoids it.',
+    keptBytes: bytes,
+    precision: 'inferred',
+    assumption:
+      'no other write would have hit the same pages later: only first writes are recorded',
+  };
+}
+
+/** Pages that several children copied: written alike, so perhaps written once before the fork. */
+function warmUpAdvice(fanOut: readonly FanOutReport[]): Advice | undefined {
+  const { copies, pages } = repeated(fanOut);
+  if (pages === 0) return undefined;
+  return {
+    kind: 'write-before-fork',
+    title: 'make the writes that children repeat before the fork',
+    detail:
+      `${countWords(pages, 'page')} were copied by two or more children each, ` +
+      `${countWords(copies, 'copy', 'copies')} in all. Lazy initialisation, caches and first ` +
+      'collections done in the parent before it forks stay shared.',
+    keptBytes: copies * PAGE_SIZE_BYTES,
+    precision: 'inferred',
+    assumption: 'the repeated writes are one-time work; counters that never rest break it again',
+  };
+}
+
+/** Forking anew from a child that has settled: all but one of equal copies go. */
+function reforkAdvice(collector: Collector, fanOut: readonly FanOutReport[]): Advice | undefined {
+  const { copies, pages } = repeated(fanOut);
+  const delays: number[] = [];
+  for (const fork of collector.forks) {
+    fork.forEachPage((_vpn, fate, endNs) => {
+      if (fate === FATE.childWrote) delays.push(endNs - fork.timeNs);
+    });
+  }
+  delays.sort((a, b) => a - b);
+  const settled = delays[Math.floor(delays.length * 0.95)];
+  if (settled === undefined || pages === 0) return undefined;
+  return {
+    kind: 'refork',
+    title: `fork children anew from one that has run for ${timeWords(settled)}`,
+    detail:
+      `By then 95 % of what children copied was copied. ${countWords(pages, 'page')} have ` +
+      `${countWords(copies, 'copy', 'copies')} that would be one page each again ` +
+      '(fork_worker of Puma, refork of Pitchfork).',
+    keptBytes: (copies - pages) * PAGE_SIZE_BYTES,
+    precision: 'inferred',
+    assumption: 'equal pages have equal contents, and children write little once they have settled',
+  };
+}
+
+function repeated(fanOut: readonly FanOutReport[]): { copies: number; pages: number } {
+  let copies = 0;
+  let pages = 0;
+  for (const { pagesByChildren } of fanOut) {
+    for (const [children, count] of pagesByChildren.entries()) {
+      if (children < 2) continue;
+      copies += children * count;
+      pages += count;
+    }
+  }
+  return { copies, pages };
+}
+
+/**
+ * A child that only reads while its parent goes on, and then exits: a snapshot. What the parent
+ * copied depends on how long the child lives and on whether it lets go of what it has read.
+ */
+function snapshotAdvice(collector: Collector): Array<Advice | undefined> {
+  const snapshots = collector.forks.filter((fork) => isSnapshot(collector, fork));
+  if (snapshots.length === 0) return [];
+  let lateCopies = 0;
+  let passedCopies = 0;
+  let copies = 0;
+  let lifeNs = 0;
+  for (const fork of snapshots) {
+    const endNs = collector.spaces[fork.child]?.endNs ?? 0;
+    const life = endNs - fork.timeNs;
+    lifeNs = Math.max(lifeNs, life);
+    let rank = 0;
+    fork.forEachPage((_vpn, fate, atNs) => {
+      rank += 1;
+      if (fate !== FATE.parentWrote) return;
+      const progress = (atNs - fork.timeNs) / life;
+      copies += 1;
+      if (progress > 0.5) lateCopies += 1;
+      if (progress > rank / fork.born) passedCopies += 1;
+    });
+  }
+  const what = `${countWords(snapshots.length, 'child', 'children')} read while the parent wrote`;
+  return [
+    {
+      kind: 'shorter',
+      title: 'let the child finish in half the time',
+      detail:
+        `${what}, for up to ${timeWords(lifeNs)}. ${countWords(lateCopies, 'page')} of ` +
+        `${copies.toLocaleString('en-US')} were copied in the second half of its life: a faster ` +
+        'disk, less to write or a quieter moment saves them.',
+      keptBytes: lateCopies * PAGE_SIZE_BYTES,
+      precision: 'inferred',
+      assumption: 'the parent writes the same at the same times',
+    },
+    {
+      kind: 'discard',
+      title: 'let the child drop what it has read (MADV_DONTNEED)',
+      detail:
+        `${what}. Had it gone through memory by address at an even pace and dropped each page ` +
+        `behind itself, ${countWords(passedCopies, 'page')} would have been the parent's alone ` +
+        'when it wrote, and not been copied.',
+      keptBytes: passedCopies * PAGE_SIZE_BYTES,
+      precision: 'inferred',
+      assumption: 'even progress by address, and no page is needed twice',
+    },
+  ];
+}
+
+function isSnapshot(collector: Collector, fork: ForkLedger): boolean {
+  const child = collector.spaces[fork.child];
+  const parentWrote = fork.counts[FATE.parentWrote] ?? 0;
+  return (
+    child !== undefined &&
+    child.end === 'exit' &&
+    parentWrote >= 64 &&
+    parentWrote >= 4 * (fork.counts[FATE.childWrote] ?? 0) &&
+    parentWrote >= 0.01 * fork.born
+  );
+}

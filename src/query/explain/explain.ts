@@ -1,0 +1,164 @@
+import { RmapError } from '../../base/errors.js';
+import { PAGE_SIZE_BYTES } from '../../base/units.js';
+import { replay } from '../../replay/replay.js';
+import type { Recording } from '../../trace/recording.js';
+import type { Snapshot } from '../../trace/snapshot.js';
+import { replayReport } from '../replay_report.js';
+import { adviceFor } from './advice.js';
+import { causeReports } from './causes.js';
+import { Collector } from './collector.js';
+import { evaluate, type FailIf } from './fail_if.js';
+import { fanOutReports } from './fan_out.js';
+import { delayOf, summarise, writeDelays } from './summary.js';
+import { FATE } from './fork_ledger.js';
+import { SnapshotNames } from './images.js';
+import { Modules, type ReadModule } from './modules.js';
+import { regionReports } from './region_reports.js';
+import type { ExplainReport, ForkReport, ProcessReport, Proof } from './report.js';
+import { Writers } from './writers.js';
+
+export interface ExplainOptions {
+  /** Part of the recording to look at; default all of it. */
+  readonly fromNs?: number;
+  readonly toNs?: number;
+  /** Budgets to evaluate. */
+  readonly failIf?: readonly FailIf[];
+  /** Reads program files for symbols; without it writers have offsets only. */
+  readonly readModule?: ReadModule;
+  /** Called now and then with the number of events read. */
+  readonly onProgress?: (events: number) => void;
+  /** Physical memory of the machine in pages; default 16 GiB. */
+  readonly memoryPages?: number;
+}
+
+/**
+ * Replays a recording and says which sharing was lost, to which writer, in which memory.
+ * Errors are `RmapError('input')` from the recording, `RmapError('usage')` for an empty window.
+ */
+export async function explain(
+  recording: Recording,
+  options: ExplainOptions = {},
+): Promise<ExplainReport> {
+  const { fromNs = 0, toNs = Number.POSITIVE_INFINITY } = options;
+  if (fromNs >= toNs) throw new RmapError('usage', '--from must be before --to');
+  const snapshots: Snapshot[] = [];
+  for (const { name } of recording.info.snapshots) snapshots.push(await recording.snapshot(name));
+  const names = new SnapshotNames(snapshots);
+  const modules = new Modules(snapshots, options.readModule);
+  const collector = new Collector(names, modules, { fromNs, toNs });
+  const result = await replay(withSnapshots(recording, snapshots), {
+    observers: [collector],
+    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    ...(options.memoryPages === undefined ? {} : { memoryPages: options.memoryPages }),
+  });
+  if (fromNs > collector.durationNs) {
+    const seconds = (collector.durationNs / 1e9).toFixed(3);
+    throw new RmapError('usage', `--from lies behind the end of the recording (${seconds} s)`);
+  }
+  const replayed = replayReport(result);
+  const timeline = collector.sampler.timeline();
+  for (const curve of timeline.processes) {
+    const space = collector.spaces[curve.process];
+    if (space === undefined) continue;
+    for (const bytes of curve.ussBytes) space.mostUssBytes = Math.max(space.mostUssBytes, bytes);
+    space.mostUssBytes = Math.max(space.mostUssBytes, space.ussBytes);
+  }
+  const processes = processReports(collector);
+  const regions = regionReports(collector);
+  const causes = causeReports(collector, new Writers(names, modules), regions);
+  const fanOut = fanOutReports(collector);
+  const summary = summarise(collector, processes);
+  return {
+    schemaVersion: 1,
+    recording: recording.info.name,
+    precision: recording.info.precision,
+    unknowns: recording.info.unknowns,
+    events: result.events,
+    lostEvents: result.lostEvents,
+    durationNs: collector.durationNs,
+    window: { fromNs, toNs: collector.lastNs },
+    proof: proofOf(replayed.snapshots, replayed.exact),
+    summary,
+    processes,
+    forks: forkReports(collector),
+    causes,
+    regions: regions.reports,
+    fanOut,
+    advice: adviceFor(collector, causes, fanOut, summary.copiedBytes),
+    budgets: (options.failIf ?? []).map((failIf) =>
+      evaluate(failIf, collector.forks, summary, collector.lastNs),
+    ),
+    timeline,
+  };
+}
+
+/** The recording with its snapshots at hand, so that nobody reads them twice. */
+function withSnapshots(recording: Recording, snapshots: readonly Snapshot[]): Recording {
+  return {
+    path: recording.path,
+    format: recording.format,
+    get info() {
+      return recording.info;
+    },
+    get strings() {
+      return recording.strings;
+    },
+    get words() {
+      return recording.words;
+    },
+    get fields() {
+      return recording.fields;
+    },
+    events: (options) => recording.events(options),
+    snapshot: (name) => {
+      const known = snapshots.find((snapshot) => snapshot.name === name);
+      return known === undefined ? recording.snapshot(name) : Promise.resolve(known);
+    },
+    positionOf: (eventIndex) => recording.positionOf(eventIndex),
+  };
+}
+
+function proofOf(snapshots: Proof['snapshots'], exact: boolean): Proof {
+  const sum = (value: (snapshot: Proof['snapshots'][number]) => number): number =>
+    snapshots.reduce((total, snapshot) => total + value(snapshot), 0);
+  return {
+    pagesAgree: sum((snapshot) => snapshot.agree),
+    pages: sum((snapshot) => snapshot.anonymousPages),
+    pagesExtra: sum((snapshot) => snapshot.extra),
+    exact: exact && snapshots.length > 0,
+    snapshots,
+  };
+}
+
+function processReports(collector: Collector): ProcessReport[] {
+  return collector.spaces.map((space) => ({
+    pid: space.pid,
+    parent: space.parent,
+    comm: space.comm,
+    executable: space.image.executable,
+    startNs: space.startNs,
+    endNs: space.endNs,
+    end: space.end,
+    copiedBytes: space.copiedPages * PAGE_SIZE_BYTES,
+    rssBytes: space.rssBytes,
+    pssBytes: space.pssBytes,
+    ussBytes: space.ussBytes,
+    mostUssBytes: space.mostUssBytes,
+    zeroBytes: space.zeroPages * PAGE_SIZE_BYTES,
+  }));
+}
+
+function forkReports(collector: Collector): ForkReport[] {
+  return collector.forks.map((fork) => ({
+    timeNs: fork.timeNs,
+    parent: fork.parent,
+    child: fork.child,
+    sharedBytes: fork.born * PAGE_SIZE_BYTES,
+    stillSharedBytes: (fork.counts[FATE.shared] ?? 0) * PAGE_SIZE_BYTES,
+    ends: fork.ends,
+    copiedEntries: fork.copiedEntries,
+    hugeBytes: fork.hugePages * PAGE_SIZE_BYTES,
+    halfNs: delayOf(writeDelays([fork]), 0.5),
+    bornInWindow: fork.bornInWindow,
+  }));
+}
