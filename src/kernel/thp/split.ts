@@ -74,6 +74,8 @@ export function* splitFolio(
   let failed = -EAGAIN;
   if (hasOnlyCallersReference(kernel, head)) {
     yield* tryToMigrate(kernel, head, TTU_RMAP_LOCKED | TTU_SPLIT_HUGE_PMD | TTU_SYNC);
+    // Unlocking a large folio is never put off, so it leaves no reference behind.
+    drainMlock(kernel);
     failed = isFrozen(kernel, head) ? 0 : -EAGAIN;
     const pages = folioPageCount(kernel, head);
     if (failed === 0) {
@@ -110,6 +112,7 @@ function* splitFile(
       head,
       TTU_RMAP_LOCKED | TTU_SPLIT_HUGE_PMD | TTU_SYNC | TTU_BATCH_FLUSH | TTU_IGNORE_MLOCK,
     );
+    drainMlock(kernel);
     if (!isFrozen(kernel, head)) failed = -EAGAIN;
   }
   const pages = folioPageCount(kernel, head);
