@@ -3,6 +3,7 @@ import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioMapcount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { folioTrylock, folioUnlock } from '../phys/folio_lock.js';
+import { drainMlock } from '../phys/mlock.js';
 import { PG_HWPOISON, PG_ISOLATED, PG_SWAPCACHE, PG_WRITEBACK } from '../phys/page_flags.js';
 import type { AnonVma } from '../rmap/anon_vma_types.js';
 import { putAnonVma } from '../rmap/anon_vma.js';
@@ -52,7 +53,11 @@ function* migrateLocked(kernel: Kernel, source: number, target: number): Op<numb
   }
   if (!(yield* folioTrylock(kernel, target))) return -EAGAIN;
   const wasMapped = folioMapcount(kernel, source) > 0;
-  if (wasMapped) yield* tryToMigrate(kernel, source, 0);
+  if (wasMapped) {
+    yield* tryToMigrate(kernel, source, 0);
+    // What leaves a locked VMA waits for its unlock event, which holds a reference.
+    drainMlock(kernel);
+  }
   const isUnmapped = folioMapcount(kernel, source) === 0;
   const failed = isUnmapped ? moveFolioState(kernel, source, target) : -EAGAIN;
   // Before the walk: locked VMAs make the folio unevictable again as they map it.
