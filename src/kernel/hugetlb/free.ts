@@ -17,6 +17,7 @@ export function freeHugetlbFolio(kernel: Kernel, head: number): boolean {
   memory.mapping[head] = 0;
   memory.index[head] = 0;
   memory.flags[head] &= ~PG_ANON_EXCLUSIVE;
+  if (pool.temporary.delete(head)) return true;
   const isPoisoned = (memory.flags[head] & PG_HWPOISON) !== 0;
   if (isPoisoned || pool.surplus > 0) {
     pool.total -= 1;

@@ -18,6 +18,9 @@ export class HugetlbPool {
   /** Folios in use that become promised again when freed. @kernel HPG_restore_reserve */
   readonly restoresReserve = new Set<number>();
 
+  /** Folios in use whose place in the pool another one has taken. @kernel HPG_temporary */
+  readonly temporary = new Set<number>();
+
   constructor(order: number) {
     this.order = order;
   }

@@ -4,7 +4,13 @@ import type { Op } from '../op/prims.js';
 import { folioMapcount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { folioTrylock, folioUnlock } from '../phys/folio_lock.js';
 import { drainMlock } from '../phys/mlock.js';
-import { PG_HWPOISON, PG_ISOLATED, PG_SWAPCACHE, PG_WRITEBACK } from '../phys/page_flags.js';
+import {
+  PG_HUGETLB,
+  PG_HWPOISON,
+  PG_ISOLATED,
+  PG_SWAPCACHE,
+  PG_WRITEBACK,
+} from '../phys/page_flags.js';
 import type { AnonVma } from '../rmap/anon_vma_types.js';
 import { putAnonVma } from '../rmap/anon_vma.js';
 import { folioGetAnonVma } from '../rmap/folio_anon_vma.js';
@@ -61,7 +67,8 @@ function* migrateLocked(kernel: Kernel, source: number, target: number): Op<numb
   const isUnmapped = folioMapcount(kernel, source) === 0;
   const failed = isUnmapped ? moveFolioState(kernel, source, target) : -EAGAIN;
   // Before the walk: locked VMAs make the folio unevictable again as they map it.
-  if (failed === 0) kernel.lru.add(target);
+  const isHugetlb = (memory.flags[source] & PG_HUGETLB) !== 0;
+  if (failed === 0 && !isHugetlb) kernel.lru.add(target);
   if (wasMapped) yield* removeMigrationPtes(kernel, source, failed === 0 ? target : source, 0);
   yield* folioUnlock(kernel, target);
   if (anonVma !== undefined) yield* putAnonVma(kernel, anonVma);

@@ -12,6 +12,7 @@ import {
   PG_ACTIVE,
   PG_DIRTY,
   PG_HEAD,
+  PG_HUGETLB,
   PG_IDLE,
   PG_PRIVATE,
   PG_REFERENCED,
@@ -47,7 +48,7 @@ export function moveFolioState(kernel: Kernel, source: number, target: number): 
   const { flags, mapping, index, content, refcount } = memory;
   const pages = folioPageCount(kernel, source);
   const isAnon = isAnonFolio(kernel, source);
-  if ((flags[source] & PG_HEAD) !== 0 && isAnon) {
+  if ((flags[source] & (PG_HEAD | PG_HUGETLB)) === PG_HEAD && isAnon) {
     folioUnqueueDeferredSplit(kernel, source);
     countAnonFolio(kernel, folioOrder(kernel, source), 1);
   }

@@ -1,21 +1,24 @@
 import { NIL } from '../../base/units.js';
+import { isolateHugetlb, migrateHugetlb } from '../hugetlb/migrate.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioAlloc, folioPut, folioOrder, largeRow } from '../phys/folio.js';
-import { PG_HEAD, PG_ISOLATED, PG_LRU } from '../phys/page_flags.js';
+import { PG_HEAD, PG_HUGETLB, PG_ISOLATED, PG_LRU } from '../phys/page_flags.js';
 import { folioIsolateLru, folioPutbackLru } from '../reclaim/isolate.js';
 import { splitFolio } from '../thp/split.js';
 import { migrateFolio, type MigrateReason } from './migrate_folio.js';
 
-/** Takes a folio off the LRU lists if it is on one. @kernel folio_isolate_lru */
+/** Takes a folio off the LRU lists if it is on one, or a huge page. @kernel folio_isolate_lru */
 export function tryIsolate(kernel: Kernel, head: number): boolean {
+  if ((kernel.memory.flags[head] & PG_HUGETLB) !== 0) return isolateHugetlb(kernel, head);
   if ((kernel.memory.flags[head] & PG_LRU) === 0) return false;
   folioIsolateLru(kernel, head);
   return true;
 }
 
 /**
- * Moves isolated folios to blocks that `allocate` takes (NIL: none); what cannot be moved goes back to its list.
+ * Moves isolated folios to blocks that `allocate` takes (NIL: none); what cannot be moved goes back
+ * to its list. Huge pages go to free ones for which `isOnNode` says so, before new ones.
  * A partially mapped large folio, and one for which there is no block, is split and its parts
  * move. Returns how many folios stayed. @kernel migrate_pages
  */
@@ -24,6 +27,7 @@ export function* migratePages(
   heads: readonly number[],
   allocate: (order: number) => number,
   reason: MigrateReason,
+  isOnNode: (pfn: number) => boolean = () => false,
 ): Op<number> {
   const { memory, large } = kernel;
   const queue = [...heads];
@@ -33,6 +37,11 @@ export function* migratePages(
       // Freed by its last user meanwhile; ours is the only reference.
       memory.flags[head] &= ~PG_ISOLATED;
       folioPut(kernel, head);
+      continue;
+    }
+    if ((memory.flags[head] & PG_HUGETLB) !== 0) {
+      const moved = yield* migrateHugetlb(kernel, head, allocate, isOnNode, reason);
+      if (!moved) failedCount += 1;
       continue;
     }
     const isLarge = (memory.flags[head] & PG_HEAD) !== 0;

@@ -4,7 +4,7 @@ import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import { folioMaybeMappedShared } from '../phys/folio.js';
 import { drainMlock } from '../phys/mlock.js';
-import { PG_HUGETLB, PG_ZERO } from '../phys/page_flags.js';
+import { PG_ZERO } from '../phys/page_flags.js';
 import { PTE_LEAF, PTE_PRESENT } from '../pgtable/pte.js';
 import { findVma, type Mm } from '../vm/mm.js';
 import { VM_IO, VM_PFNMAP } from '../vm/vm_flags.js';
@@ -32,6 +32,7 @@ export function* movePages(
   const queued: number[] = [];
   const isQueued: boolean[] = [];
   const allocate = nodeAllocator(kernel, node);
+  const isOnNode = (pfn: number): boolean => nodeOfPage(kernel, pfn) === node;
   let failedCount = 0;
   for (let i = 0; i < lengthPages; i += 1) {
     const result = yield* queuePage(kernel, mm, at + i, node, movesShared, queued);
@@ -39,9 +40,9 @@ export function* movePages(
     statuses.push(result === QUEUED ? node : result);
     if (result === QUEUED) continue;
     // What was queued so far moves before the next page is looked at.
-    failedCount += yield* migratePages(kernel, queued.splice(0), allocate, 'syscall');
+    failedCount += yield* migratePages(kernel, queued.splice(0), allocate, 'syscall', isOnNode);
   }
-  failedCount += yield* migratePages(kernel, queued, allocate, 'syscall');
+  failedCount += yield* migratePages(kernel, queued, allocate, 'syscall', isOnNode);
   for (let i = 0; i < lengthPages; i += 1) {
     if (!isQueued[i]) continue;
     const page = mappedPage(kernel, mm, at + i);
@@ -84,7 +85,7 @@ function isolateForMove(
   if ((memory.flags[head] & PG_ZERO) !== 0) return -EFAULT;
   if (nodeOfPage(kernel, page) === node) return node;
   if (!movesShared && folioMaybeMappedShared(kernel, head)) return -EACCES;
-  if ((memory.flags[head] & PG_HUGETLB) !== 0 || !tryIsolate(kernel, head)) return -EBUSY;
+  if (!tryIsolate(kernel, head)) return -EBUSY;
   queue.push(head);
   return QUEUED;
 }
@@ -127,5 +128,6 @@ export function* migrateMm(
     }
   }
   yield* upRead(mm.mmapLock);
-  return yield* migratePages(kernel, queue, nodeAllocator(kernel, to), 'syscall');
+  const isOnNode = (pfn: number): boolean => nodeOfPage(kernel, pfn) === to;
+  return yield* migratePages(kernel, queue, nodeAllocator(kernel, to), 'syscall', isOnNode);
 }
