@@ -1,4 +1,5 @@
 import { RmapError } from '../base/errors.js';
+import { PUD_ORDER } from '../base/units.js';
 import { EINVAL, ENOMEM, ESRCH } from './errno.js';
 import { executeMemoryOperation } from './execute_memory.js';
 import { executeAccess } from './execute_access.js';
@@ -78,6 +79,7 @@ export function* execute(machine: Machine, operation: Operation): Op<OperationRe
     case 'pvm_write':
     case 'mem_write':
     case 'pin':
+    case 'pin_read':
     case 'unpin':
     case 'vmsplice':
     case 'vmdrain':
@@ -115,8 +117,10 @@ function* executeFile(machine: Machine, operation: FileOperation): Op<OperationR
     if (machine.files.has(operation.id)) {
       throw new RmapError('input', `file ${operation.id} exists already`);
     }
-    const kind = operation.kind === 'memfd_hugetlb' ? 'hugetlb' : operation.kind;
-    const mapping = createMapping(kernel, kind, operation.id, operation.n);
+    const { kind } = operation;
+    const isHugetlb = kind === 'memfd_hugetlb' || kind === 'memfd_hugetlb1g';
+    const mapping = createMapping(kernel, isHugetlb ? 'hugetlb' : kind, operation.id, operation.n);
+    if (kind === 'memfd_hugetlb1g') mapping.hugeOrder = PUD_ORDER;
     // The descriptor keeps the inode alive.
     mapping.users = 1;
     machine.files.set(operation.id, mapping);
@@ -150,6 +154,8 @@ function setKnob(machine: Machine, key: string, value: string | number): void {
     kernel.knobs.pageCluster = Number(value);
   } else if (key === 'hugetlb') {
     setHugetlbPool(kernel, Number(value));
+  } else if (key === 'hugetlb1g') {
+    setHugetlbPool(kernel, Number(value), PUD_ORDER);
   } else {
     throw new RmapError('input', `unknown config key ${key}`);
   }

@@ -24,6 +24,7 @@ type AccessOperation = Extract<
       | 'pvm_write'
       | 'mem_write'
       | 'pin'
+      | 'pin_read'
       | 'unpin'
       | 'vmsplice'
       | 'vmdrain';
@@ -66,6 +67,11 @@ export function* executeAccess(
     case 'pin': {
       const at = operation.at + machine.regionStart;
       return resultOf(yield* pinPages(kernel, operation.p, at, operation.n, operation.id));
+    }
+    case 'pin_read': {
+      const at = operation.at + machine.regionStart;
+      const mode = operation.fast !== 0 ? 'readFast' : 'readSlow';
+      return resultOf(yield* pinPages(kernel, operation.p, at, operation.n, operation.id, mode));
     }
     case 'unpin':
       return resultOf(unpinPages(kernel, operation.p, operation.id));

@@ -89,6 +89,8 @@ export type Operation =
   | { readonly op: 'exit'; readonly p: number }
   | { readonly op: 'brk_at' | 'brk'; readonly p: number; readonly at: number }
   | (RangeOperation & { readonly op: 'pin' | 'vmsplice'; readonly id: number })
+  /** A long-term pin for reading only; `fast` tries without locks first. */
+  | (RangeOperation & { readonly op: 'pin_read'; readonly id: number; readonly fast: number })
   | { readonly op: 'unpin'; readonly p: number; readonly id: number }
   | { readonly op: 'vmdrain'; readonly p: number; readonly id: number; readonly n: number }
   | (RangeOperation & { readonly op: 'pvm_write'; readonly q: number; readonly v: number })
@@ -140,7 +142,7 @@ export type Operation =
       readonly op: 'file';
       readonly id: FileId;
       readonly n: number;
-      readonly kind: 'tmp' | 'memfd' | 'memfd_hugetlb';
+      readonly kind: 'tmp' | 'memfd' | 'memfd_hugetlb' | 'memfd_hugetlb1g';
     }
   | {
       readonly op: 'filewrite';

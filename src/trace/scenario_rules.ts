@@ -50,6 +50,7 @@ const MMAP_FLAGS = [
   'anon',
   'fixed',
   'hugetlb',
+  'hugetlb1g',
   'populate',
   'locked',
   'noreserve',
@@ -61,7 +62,7 @@ const MLOCKALL_FLAGS = ['current', 'future', 'onfault'] as const;
 const UFFD_MODES = ['missing', 'wp'] as const;
 const UFFD_FEATURES = ['sigbus', 'wp_async', 'wp_unpopulated', 'event_fork'] as const;
 const CONFIG_KEY =
-  /^(thp|shmem_thp|zero_thp|hugetlb|ksm_zero|ksm_max_sharing|page_cluster|shrink_underused|(shmem_)?mthp\.\d{1,7}kB)$/;
+  /^(thp|shmem_thp|zero_thp|hugetlb|hugetlb1g|ksm_zero|ksm_max_sharing|page_cluster|shrink_underused|(shmem_)?mthp\.\d{1,7}kB)$/;
 
 /** A whole number, also when it is written as a text of digits. */
 function numberRule(expected: string, least: number, most: number): FieldRule {
@@ -181,6 +182,7 @@ const RULES: Readonly<Record<Operation['op'], Readonly<Record<string, OperationF
   brk_at: required({ p: PROCESS, at: PAGE }),
   brk: required({ p: PROCESS, at: PAGE }),
   pin: { ...RANGE, ...required({ id: ID }) },
+  pin_read: { ...RANGE, ...required({ id: ID, fast: SWITCH }) },
   unpin: required({ p: PROCESS, id: ID }),
   vmsplice: { ...RANGE, ...required({ id: ID }) },
   vmdrain: required({ p: PROCESS, n: COUNT, id: ID }),
@@ -206,7 +208,7 @@ const RULES: Readonly<Record<Operation['op'], Readonly<Record<string, OperationF
   process_madvise: { ...RANGE, ...required({ q: PROCESS, advice: oneOf(ADVICE) }) },
   clear_refs: required({ p: PROCESS, what: oneOf(['all', 'anon', 'mapped', 'soft_dirty']) }),
   prctl_merge: required({ p: PROCESS, on: SWITCH }),
-  file: required({ id: FILE, n: COUNT, kind: oneOf(['tmp', 'memfd', 'memfd_hugetlb']) }),
+  file: required({ id: FILE, n: COUNT, kind: oneOf(['tmp', 'memfd', 'memfd_hugetlb', 'memfd_hugetlb1g']) }),
   filewrite: { ...FILE_RANGE, ...required({ v: VALUE }) },
   fileread: FILE_RANGE,
   punch: FILE_RANGE,

@@ -4,6 +4,7 @@ import type { StateComparison } from '../../trace/difference.js';
 import { describeDifference } from '../../trace/difference.js';
 import type { Cli } from '../command.js';
 import { defineCommand } from '../command.js';
+import { verifyCowMatrix } from '../cow_matrix_report.js';
 import { EXIT_FOUND, EXIT_OK } from '../exit_code.js';
 import type { ExitCode } from '../exit_code.js';
 import { parseCount } from '../parse_count.js';
@@ -13,6 +14,7 @@ interface VerifyOptions {
   readonly check?: boolean;
   readonly live?: boolean;
   readonly tries?: string;
+  readonly cowMatrix?: boolean;
 }
 
 /** What one scenario was compared with, and what differs. */
@@ -33,7 +35,8 @@ interface FileReport {
 export const command = defineCommand<[string[]], VerifyOptions>({
   configure(cli) {
     cli
-      .argument('<files...>', 'scenarios (NAME.ops.jsonl) with NAME.state.json beside them')
+      .argument('[files...]', 'scenarios (NAME.ops.jsonl) with NAME.state.json beside them')
+      .option('--cow-matrix', "run the 778 checks of the kernel's copy-on-write selftest")
       .option('--check', 'check all invariants after every operation')
       .option(
         '--live',
@@ -42,6 +45,8 @@ export const command = defineCommand<[string[]], VerifyOptions>({
       .option('--tries <n>', 'most performances of a scenario that differs (3), with --live');
   },
   async run(cli, [files], options) {
+    if (options.cowMatrix === true) return await verifyCowMatrix(cli);
+    if (files.length === 0) throw new RmapError('usage', 'give at least one NAME.ops.jsonl');
     if (options.live !== true && options.tries !== undefined) {
       throw new RmapError('usage', '--tries: only with --live');
     }

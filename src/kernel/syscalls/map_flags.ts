@@ -22,6 +22,8 @@ export const MAP_POPULATE = 0x8000;
 export const MAP_STACK = 0x20000;
 /** @kernel MAP_HUGETLB */
 export const MAP_HUGETLB = 0x40000;
+/** Together with MAP_HUGETLB: pages of 1 GiB instead of 2 MiB. @kernel MAP_HUGE_1GB */
+export const MAP_HUGE_1GB = 0x78000000;
 
 /** @kernel MREMAP_MAYMOVE */
 export const MREMAP_MAYMOVE = 1;
@@ -59,6 +61,7 @@ const MAP_WORDS: ReadonlyMap<string, number> = new Map([
   ['populate', MAP_POPULATE],
   ['stack', MAP_STACK],
   ['hugetlb', MAP_HUGETLB],
+  ['hugetlb1g', MAP_HUGETLB | MAP_HUGE_1GB],
 ]);
 
 const MREMAP_WORDS: ReadonlyMap<string, number> = new Map([

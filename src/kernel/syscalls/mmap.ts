@@ -1,4 +1,4 @@
-import { NIL, PAGES_PER_PMD, TASK_SIZE_PAGES } from '../../base/units.js';
+import { NIL, PMD_ORDER, PUD_ORDER, TASK_SIZE_PAGES } from '../../base/units.js';
 import { EEXIST, EINVAL, ENOMEM } from '../errno.js';
 import { createMapping } from '../file/page_cache.js';
 import { hugetlbReserve } from '../hugetlb/reserve.js';
@@ -35,6 +35,7 @@ import {
 import {
   MAP_FIXED,
   MAP_GROWSDOWN,
+  MAP_HUGE_1GB,
   MAP_HUGETLB,
   MAP_LOCKED,
   MAP_NORESERVE,
@@ -66,7 +67,7 @@ export interface MmapRequest {
 export function* doMmap(kernel: Kernel, mm: Mm, request: MmapRequest): Op<number> {
   const { lengthPages, flags, file } = request;
   const isHugetlb = (flags & MAP_HUGETLB) !== 0 || file?.kind === 'hugetlb';
-  const unit = isHugetlb ? PAGES_PER_PMD : 1;
+  const unit = isHugetlb ? 2 ** hugeOrderOfRequest(request) : 1;
   if (lengthPages <= 0 || lengthPages % unit !== 0 || request.pgoff % unit !== 0) return -EINVAL;
   const isStackLike = (flags & MAP_GROWSDOWN) !== 0;
   if (isStackLike && (file !== undefined || isHugetlb || (flags & MAP_SHARED) !== 0)) {
@@ -92,7 +93,7 @@ function* mmapAt(
 ): Op<number> {
   const end = at + request.lengthPages;
   if (at === NIL || end > TASK_SIZE_PAGES) return -ENOMEM;
-  if (isHugetlb && at % PAGES_PER_PMD !== 0) return -EINVAL;
+  if (isHugetlb && at % 2 ** hugeOrderOfRequest(request) !== 0) return -EINVAL;
   if (hasOverlap(mm, at, end)) {
     if ((request.flags & MAP_FIXED) === 0) return -EEXIST;
     const failed = yield* unmapRange(kernel, mm, at, end);
@@ -104,13 +105,22 @@ function* mmapAt(
   return yield* mapFile(kernel, mm, at, end, flags, new OpenFile(mapping), request.pgoff);
 }
 
+/** Order of the huge pages of a hugetlb request: the file's, or what the flags ask for. */
+function hugeOrderOfRequest({ file, flags }: MmapRequest): number {
+  return file?.hugeOrder ?? ((flags & MAP_HUGE_1GB) === MAP_HUGE_1GB ? PUD_ORDER : PMD_ORDER);
+}
+
 /** Shared anonymous and hugetlb memory is a mapping of a nameless file of its own. */
 function anonymousFile(
   kernel: Kernel,
   request: MmapRequest,
   isHugetlb: boolean,
 ): AddressSpace | undefined {
-  if (isHugetlb) return createMapping(kernel, 'hugetlb', undefined, request.lengthPages);
+  if (isHugetlb) {
+    const mapping = createMapping(kernel, 'hugetlb', undefined, request.lengthPages);
+    mapping.hugeOrder = hugeOrderOfRequest(request);
+    return mapping;
+  }
   if ((request.flags & MAP_SHARED) === 0) return undefined;
   return createMapping(kernel, 'sharedAnonymous', undefined, request.lengthPages);
 }

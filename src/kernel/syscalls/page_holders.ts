@@ -22,8 +22,22 @@ function* getUserPagesFast(
   flags: number,
   pfns: number[],
 ): Op<number> {
-  let done = yield* gupFast(kernel, mm, vpn, count, flags, pfns);
+  const done = yield* gupFast(kernel, mm, vpn, count, flags, pfns);
   if (done === count) return done;
+  return yield* getUserPagesSlow(kernel, mm, vpn, count, flags, pfns, done);
+}
+
+/** Gets the pages from `first` on under the mmap lock; returns how many there are in all. */
+function* getUserPagesSlow(
+  kernel: Kernel,
+  mm: Mm,
+  vpn: number,
+  count: number,
+  flags: number,
+  pfns: number[],
+  first: number,
+): Op<number> {
+  let done = first;
   yield* downRead(mm.mmapLock);
   while (done < count) {
     const pfn = yield* getUserPage(kernel, mm, vpn + done, flags | FOLL_TOUCH);
@@ -35,6 +49,9 @@ function* getUserPagesFast(
   return done;
 }
 
+/** A pin for reading and writing, or for reading only through one of the two paths. */
+export type PinMode = 'write' | 'readSlow' | 'readFast';
+
 /**
  * Registers pages as an io_uring fixed buffer: long-term write pins, one for each run of pages of
  * a folio. All pages or none (spec 97 §7, 98 §8.1). Returns 0 or a negative errno.
@@ -45,20 +62,24 @@ export function* pinPages(
   vpn: number,
   count: number,
   key: number,
+  mode: PinMode = 'write',
 ): Op<number> {
   const process = kernel.processes.get(processId);
   if (process === undefined) return -ESRCH;
-  const flags = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
+  const flags = FOLL_PIN | FOLL_LONGTERM | (mode === 'write' ? FOLL_WRITE : 0);
   const pfns: number[] = [];
   const { memory } = kernel;
-  const done = yield* getUserPagesFast(kernel, process.mm, vpn, count, flags, pfns);
+  const done =
+    mode === 'readSlow'
+      ? yield* getUserPagesSlow(kernel, process.mm, vpn, count, flags, pfns, 0)
+      : yield* getUserPagesFast(kernel, process.mm, vpn, count, flags, pfns);
   if (done < count) {
     for (const pfn of pfns) gupPutFolio(kernel, memory.folioOf(pfn), 1, flags);
     return -EFAULT;
   }
   const holder = new PageHolder();
   holder.descriptors = 1;
-  holder.pfns.push(...pfns);
+  for (const pfn of pfns) holder.pfns.push(pfn);
   let previous = -2;
   for (const pfn of pfns) {
     const head = memory.folioOf(pfn);
