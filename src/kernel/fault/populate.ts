@@ -5,7 +5,7 @@ import type { Op } from '../op/prims.js';
 import { drainMlock } from '../phys/mlock.js';
 import { PTE_LEAF, PTE_PRESENT, PTE_WRITE } from '../pgtable/pte.js';
 import { findVma, findVmaIndex, type Mm } from '../vm/mm.js';
-import type { Vma } from '../vm/vma.js';
+import { mappingUnit, type Vma } from '../vm/vma.js';
 import {
   VM_ACCESS_FLAGS,
   VM_HUGETLB,
@@ -64,16 +64,16 @@ function* populatePages(
   while (vpn < end) {
     const result = yield* getUserPage(kernel, vma.mm, vpn, flags);
     if (result < 0) return result;
-    vpn = isLeafMapped(kernel, vma, vpn, flags)
-      ? vpn - (vpn % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE
-      : vpn + 1;
+    const isPmd = isLeafMapped(kernel, vma, vpn, flags);
+    const step = isPmd ? ENTRIES_PER_TABLE : mappingUnit(vma);
+    vpn += step - (vpn % step);
   }
   return 0;
 }
 
 /** One step covers a huge leaf. */
 function isLeafMapped(kernel: Kernel, vma: Vma, vpn: number, flags: number): boolean {
-  if ((vma.flags & VM_HUGETLB) !== 0) return true;
+  if ((vma.flags & VM_HUGETLB) !== 0) return false;
   const { pageTables } = kernel;
   const pmd = pageTables.findPmd(vma.mm.pgd, vpn);
   if (pmd === NIL) return false;

@@ -1,4 +1,3 @@
-import { PAGES_PER_PMD } from '../../base/units.js';
 import { EAGAIN, EINVAL, ENOMEM } from '../errno.js';
 import { madvisePages } from '../fault/madvise_pages.js';
 import { madvisePopulate } from '../fault/populate.js';
@@ -10,7 +9,7 @@ import type { MadviseAdvice } from '../operation.js';
 import { madviseCollapse } from '../thp/collapse.js';
 import { findVmaIndex, type Mm } from '../vm/mm.js';
 import { modifyVmaFlags } from '../vm/vma_modify.js';
-import type { Vma } from '../vm/vma.js';
+import { mappingUnit, type Vma } from '../vm/vma.js';
 import { VM_HUGETLB } from '../vm/vm_flags.js';
 import { advisedFlags, adviceRefusal, isFlagAdvice, isKnownAdvice } from './madvise_rules.js';
 
@@ -90,8 +89,9 @@ function* adviseVma(
   if (isFlagAdvice(advice)) return yield* adviseFlags(kernel, vma, start, end, advice);
   let stop = end;
   if ((vma.flags & VM_HUGETLB) !== 0 && (advice === 'dontneed' || advice === 'dontneed_locked')) {
-    if (start % PAGES_PER_PMD !== 0) return -EINVAL;
-    stop -= stop % PAGES_PER_PMD;
+    const unit = mappingUnit(vma);
+    if (start % unit !== 0) return -EINVAL;
+    stop -= stop % unit;
     if (stop === start) return 0;
   }
   return yield* madvisePages(kernel, vma, start, stop, advice);

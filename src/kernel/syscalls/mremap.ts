@@ -1,4 +1,4 @@
-import { NIL, PAGES_PER_PMD, TASK_SIZE_PAGES } from '../../base/units.js';
+import { NIL, TASK_SIZE_PAGES } from '../../base/units.js';
 import { EFAULT, EINVAL, ENOMEM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
@@ -6,7 +6,7 @@ import { findVma, hasOverlap, type Mm } from '../vm/mm.js';
 import { unmapRange } from '../vm/unmap.js';
 import { findUnmappedArea } from '../vm/unmapped_area.js';
 import { extendVma } from '../vm/vma_merge.js';
-import type { Vma } from '../vm/vma.js';
+import { mappingUnit, type Vma } from '../vm/vma.js';
 import {
   VM_DONTEXPAND,
   VM_HUGETLB,
@@ -84,7 +84,7 @@ function remapRefusal(vma: Vma, request: MremapRequest, isFixed: boolean, isKept
   const { at, oldPages, newPages, to } = request;
   if ((vma.flags & VM_HUGETLB) !== 0) {
     const isUnaligned = [at, oldPages, newPages, isFixed ? to : 0].some(
-      (value) => value % PAGES_PER_PMD !== 0,
+      (value) => value % mappingUnit(vma) !== 0,
     );
     if (isUnaligned || newPages > oldPages || isKept) return -EINVAL;
   }
@@ -136,8 +136,7 @@ function* growOrMove(
     return typeof grown === 'number' ? -ENOMEM : at;
   }
   if ((flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;
-  const unit = (vma.flags & VM_HUGETLB) === 0 ? 1 : PAGES_PER_PMD;
-  const to = findUnmappedArea(mm, newPages, unit);
+  const to = findUnmappedArea(mm, newPages, mappingUnit(vma));
   if (to === NIL) return -ENOMEM;
   return yield* moveVma(kernel, vma, at, oldPages, to, newPages, isKept);
 }

@@ -1,7 +1,8 @@
-import { NIL } from '../../base/units.js';
+import { NIL, PMD_ORDER } from '../../base/units.js';
 import type { AnonVma, AnonVmaChain } from '../rmap/anon_vma_types.js';
 import type { OpenFile } from './address_space.js';
 import type { Mm } from './mm.js';
+import { VM_HUGETLB } from './vm_flags.js';
 
 /** One mapped range of an address space, in pages. @kernel vm_area_struct */
 export class Vma {
@@ -65,6 +66,12 @@ export class Vma {
 /** Private anonymous memory; shared anonymous memory has a shmem file. @kernel vma_is_anonymous */
 export function isAnonymous(vma: Vma): boolean {
   return vma.file === undefined;
+}
+
+/** Pages of the smallest piece that can be mapped or unmapped: a huge page of hugetlb, else 1. */
+export function mappingUnit(vma: Vma): number {
+  if ((vma.flags & VM_HUGETLB) === 0) return 1;
+  return 2 ** (vma.file?.mapping.hugeOrder ?? PMD_ORDER);
 }
 
 /** Linear page offset of a page of the VMA. @kernel linear_page_index */

@@ -1,4 +1,3 @@
-import { PAGES_PER_PMD } from '../../base/units.js';
 import { EINVAL, ENOMEM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
@@ -6,8 +5,7 @@ import { anonVmaClone } from '../rmap/anon_vma_clone.js';
 import { linkFile } from './file_map.js';
 import { findVmaIndex, type Mm } from './mm.js';
 import { setVmaRange } from './vma_range.js';
-import { Vma } from './vma.js';
-import { VM_HUGETLB } from './vm_flags.js';
+import { mappingUnit, Vma } from './vma.js';
 
 /**
  * A copy that is in no tree and no mm yet. It has the original's anon_vma but an empty chain: the
@@ -36,7 +34,7 @@ export function insertVma(vma: Vma): void {
  * on a huge-page boundary of a hugetlb VMA. @kernel __split_vma
  */
 export function* splitVma(kernel: Kernel, vma: Vma, at: number, isNewBelow: boolean): Op<number> {
-  if ((vma.flags & VM_HUGETLB) !== 0 && at % PAGES_PER_PMD !== 0) return -EINVAL;
+  if (at % mappingUnit(vma) !== 0) return -EINVAL;
   if (kernel.allocationFails()) return -ENOMEM;
   const piece = duplicateVma(vma, vma.mm);
   const upperPgoff = vma.pgoff + (at - vma.start);
