@@ -15,6 +15,8 @@ const FOOTER_BYTES = 8;
 const MOST_FOOTER_BYTES = 1 << 26;
 /** Uncompressed bytes of one page of a column: rows of 8 bytes, or long texts. */
 const MOST_PAGE_BYTES = 1 << 26;
+/** Smallest chunk that zlib takes. */
+const LEAST_CHUNK_BYTES = 64;
 /** Values of one block of a delta-encoded page; writers use 128. */
 const MOST_BLOCK_VALUES = 1 << 16;
 
@@ -221,5 +223,7 @@ function gunzipDeltaPage(bytes: Uint8Array, sizeBytes: number): Uint8Array {
 }
 
 function gunzipPage(bytes: Uint8Array, sizeBytes: number): Uint8Array {
-  return gunzipSync(bytes, { maxOutputLength: Math.max(sizeBytes, 1) });
+  // One chunk for the whole page: nothing is put together afterwards.
+  const chunkSize = Math.max(sizeBytes, LEAST_CHUNK_BYTES);
+  return gunzipSync(bytes, { chunkSize, maxOutputLength: Math.max(sizeBytes, 1) });
 }
