@@ -78,6 +78,15 @@ describe('a machine that is short of memory', () => {
     expect(vals?.[0]).toEqual([0, expect.any(Number)]);
   });
 
+  it('cannot switch swap off, and stays whole', () => {
+    const machine = smallMachine('zram');
+    mapAnon(machine, 0, 1000);
+    machine.apply({ op: 'write', p: 0, at: 0, n: 1000, v: 7 });
+    expect(machine.apply({ op: 'swapoff' }).err).toBe('ENOMEM');
+    expect(swapProblems(machine.kernel)).toEqual([]);
+    expect(machine.apply({ op: 'read', p: 0, at: 0, n: 1000 }).vals).toEqual([[7, 1000]]);
+  });
+
   it('never takes locked pages', () => {
     const machine = smallMachine('zram');
     mapAnon(machine, 0, 100);

@@ -21,7 +21,9 @@ export class SwapState {
   /** @kernel get_nr_swap_pages */
   get freeSlots(): number {
     let free = 0;
-    for (const device of this.devices) free += device?.freeSlots ?? 0;
+    for (const device of this.devices) {
+      if (device?.acceptsWrites === true) free += device.freeSlots;
+    }
     return free;
   }
 

@@ -1,4 +1,3 @@
-import { fail } from '../../base/errors.js';
 import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
 import { presentFlags } from '../fault/pte_values.js';
 import { EINVAL, ENOMEM } from '../errno.js';
@@ -48,6 +47,18 @@ export function* swapOff(kernel: Kernel): Op<number> {
 }
 
 function* unuseDevice(kernel: Kernel, device: SwapDevice): Op<number> {
+  let left = Infinity;
+  // When memory is short, reclaim may put entries back behind the scan: another round.
+  while (device.usedSlots > 0 && device.usedSlots < left) {
+    left = device.usedSlots;
+    const failed = yield* unuseEntries(kernel, device);
+    if (failed !== 0) return failed;
+    for (const head of kernel.swap.folioSlots.sortedHeads()) folioFreeSwap(kernel, head);
+  }
+  return device.usedSlots === 0 ? 0 : -ENOMEM;
+}
+
+function* unuseEntries(kernel: Kernel, device: SwapDevice): Op<number> {
   const failed = yield* unuseShmem(kernel, device);
   if (failed !== 0) return failed;
   for (const mm of kernel.mms) {
@@ -57,8 +68,6 @@ function* unuseDevice(kernel: Kernel, device: SwapDevice): Op<number> {
       if (failedVma !== 0) return failedVma;
     }
   }
-  for (const head of kernel.swap.folioSlots.sortedHeads()) folioFreeSwap(kernel, head);
-  if (device.usedSlots !== 0) fail(`${device.usedSlots} swap slots are in use after swapoff`);
   return 0;
 }
 
