@@ -110,7 +110,13 @@ export class RecordingDirectory {
   writeFile(file: string, bytes: Uint8Array): boolean {
     if (this.failure !== undefined && file !== MANIFEST_FILE) return false;
     const path = join(this.path, file);
-    const fd = openSync(path, NEW_FILE, 0o600);
+    let fd: number;
+    try {
+      fd = openSync(path, NEW_FILE, 0o600);
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
     try {
       writeAll(fd, bytes);
       return true;
@@ -167,7 +173,8 @@ export class RecordingDirectory {
 
   #fail(error: unknown): void {
     const code = errorCodeOf(error);
-    if (code === '') throw error;
+    // A file that is there already was planted: nobody else writes here.
+    if (code === '' || code === 'EEXIST' || code === 'ELOOP') throw error;
     this.failure ??= code === 'ENOSPC' || code === 'EDQUOT' ? 'disk full' : `write failed: ${code}`;
   }
 }
