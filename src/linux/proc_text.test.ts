@@ -58,7 +58,7 @@ test('parses maps in pages and leaves out the vsyscall page', () => {
     device: '00:01',
     inode: 1027,
   });
-  expect(lengthBytes(entries[0]!)).toBe(8192);
+  expect(lengthBytes(entries[0])).toBe(8192);
 });
 
 test('names the file and the line that is no mapping', () => {

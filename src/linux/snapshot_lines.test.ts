@@ -88,12 +88,12 @@ interface Run {
 
 function runsOf({ runs }: Snapshot): Run[] {
   return Array.from({ length: runs.length }, (_, index) => ({
-    page: runs.page[index]!,
-    count: runs.count[index]!,
-    kind: runs.kind[index]!,
-    pfn: runs.pfn[index]!,
-    mapcount: runs.mapcount[index]!,
-    exclusive: runs.exclusive[index]!,
+    page: runs.page[index],
+    count: runs.count[index],
+    kind: runs.kind[index],
+    pfn: runs.pfn[index],
+    mapcount: runs.mapcount[index],
+    exclusive: runs.exclusive[index],
   }));
 }
 
