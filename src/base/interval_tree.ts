@@ -132,6 +132,16 @@ export class IntervalPool {
     if (removedColor === BLACK) this.balanceRemove(tree, child, fixParent);
   }
 
+  /** Root of the subtree with smaller starts, or NIL; for searches of another kind. */
+  leftOf(row: number): number {
+    return this.left[row];
+  }
+
+  /** Root of the subtree with larger starts, or NIL. */
+  rightOf(row: number): number {
+    return this.right[row];
+  }
+
   /** First row in order that overlaps [first, last], or NIL. @kernel interval_tree_iter_first */
   iterFirst(tree: IntervalTree, first: number, last: number): number {
     const root = tree.root;

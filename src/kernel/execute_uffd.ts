@@ -5,7 +5,7 @@ import type { Op } from './op/prims.js';
 import type { Operation, OperationResult } from './operation.js';
 import { parseUffdFeatures } from './uffd/context.js';
 import { uffdioFill } from './uffd/copy.js';
-import { uffdioMove } from './uffd/move.js';
+import { moveOnce } from './uffd/move_once.js';
 import { uffdRegister, uffdUnregister } from './uffd/register.js';
 import { uffdWriteProtect } from './uffd/write_protect.js';
 import { VM_UFFD_MISSING, VM_UFFD_WP } from './vm/vm_flags.js';
@@ -53,7 +53,7 @@ export function* executeUffd(machine: Machine, operation: UffdOperation): Op<Ope
     case 'uffd_move': {
       const to = operation.to + regionStart;
       const allowsHoles = Boolean(operation.allow_holes);
-      return resultOf(yield* uffdioMove(kernel, mm, at, n, to, allowsHoles));
+      return resultOf(yield* moveOnce(kernel, mm, at, n, to, allowsHoles));
     }
   }
 }

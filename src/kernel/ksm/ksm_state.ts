@@ -1,5 +1,6 @@
 import { MAPPING_KSM, MAPPING_TAG_MASK, type Memory } from '../phys/memory.js';
-import { type KsmChain, KsmStableNode, type KsmMmSlot, type KsmRmapItem } from './ksm_types.js';
+import { type KsmChain, KsmStableNode, type KsmMmSlot } from './ksm_types.js';
+import { UnstableTree } from './unstable_tree.js';
 
 /** Everything that ksmd keeps between its passes; empty on a machine that never merges. */
 export class KsmState {
@@ -15,8 +16,7 @@ export class KsmState {
    * @kernel root_stable_tree
    */
   readonly stableTree = new Map<number, KsmChain>();
-  /** Candidates of this pass by content. @kernel root_unstable_tree */
-  readonly unstableTree = new Map<number, KsmRmapItem>();
+  readonly unstableTree = new UnstableTree();
   /** Where a pass stands; undefined between passes. @kernel ksm_scan.mm_slot */
   current: KsmMmSlot | undefined = undefined;
   /** Passes begun. @kernel ksm_scan.seqnr */

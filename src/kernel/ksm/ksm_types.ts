@@ -1,4 +1,5 @@
 import { fail } from '../../base/errors.js';
+import { NIL } from '../../base/units.js';
 import type { AnonVma } from '../rmap/anon_vma_types.js';
 import type { Mm } from '../vm/mm.js';
 
@@ -11,6 +12,10 @@ export class KsmRmapItem {
   checksum: number | undefined = undefined;
   /** Pass in which the item entered the unstable tree; −1 = none. */
   unstablePass = -1;
+  /** Content with which it did. */
+  unstableContent = 0;
+  /** Its row in `UnstableTree.pool`, if that is used. */
+  unstableRow = NIL;
   /** Node whose list this item is on. @kernel ksm_rmap_item.head */
   node: KsmStableNode | undefined = undefined;
   private holdsAnonVma: AnonVma | undefined = undefined;

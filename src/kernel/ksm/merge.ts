@@ -4,12 +4,11 @@ import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import { folioGet, folioPut, isAnonFolio } from '../phys/folio.js';
 import { getAnonVma, putAnonVma } from '../rmap/anon_vma.js';
-import { splitFolio } from '../thp/split.js';
 import { findVma } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_MERGEABLE } from '../vm/vm_flags.js';
 import type { KsmRmapItem } from './ksm_types.js';
-import { tryToMergeOnePage } from './replace_page.js';
+import { splitForKsm, tryToMergeOnePage } from './replace_page.js';
 import { presentPage } from './scan_position.js';
 import {
   removeItemFromTree,
@@ -62,39 +61,63 @@ function* tryToMergeWithZeroPage(kernel: Kernel, item: KsmRmapItem, page: number
   return failed === 0;
 }
 
-/** Finds a partner among the pages of this pass, or leaves the page for a later one to find. */
+/** Merges with a page of this pass, or leaves the page for a later one to find. */
 function* mergeWithUnstable(
   kernel: Kernel,
   item: KsmRmapItem,
   page: number,
   content: number,
 ): Op<void> {
-  const { ksm, memory } = kernel;
-  const partner = ksm.unstableTree.get(content);
-  if (partner === undefined) {
-    ksm.unstableTree.set(content, item);
-    item.unstablePass = ksm.passes;
-    return;
-  }
-  const partnerPage = yield* getMergeablePage(kernel, partner);
-  if (partnerPage === NIL) return;
-  // The same page through fork: no gain.
-  if (partnerPage === page || memory.content[partnerPage] !== content) {
-    folioPut(kernel, memory.folioOf(partnerPage));
-    return;
-  }
-  const merged = yield* tryToMergeTwoPages(kernel, item, page, partner, partnerPage);
+  const partner = yield* unstableTreeSearchInsert(kernel, item, page, content);
+  if (partner === undefined) return;
+  const { memory } = kernel;
+  const merged = yield* tryToMergeTwoPages(kernel, item, page, partner.item, partner.page);
   const head = memory.folioOf(page);
-  const isOneFolio = memory.isLarge(head) && head === memory.folioOf(partnerPage);
-  folioPut(kernel, memory.folioOf(partnerPage));
+  const isOneFolio = memory.isLarge(head) && head === memory.folioOf(partner.page);
+  folioPut(kernel, memory.folioOf(partner.page));
   if (merged) {
     const node = stableTreeInsert(kernel, page);
-    stableTreeAppend(kernel, partner, node);
+    stableTreeAppend(kernel, partner.item, node);
     stableTreeAppend(kernel, item, node);
   } else if (isOneFolio) {
     // The two references stood in the way of the split; the next pass finds small pages.
-    yield* splitFolio(kernel, head, page);
+    yield* splitForKsm(kernel, head, page);
   }
+}
+
+/** A candidate with the content that is looked for, and its page with a reference. */
+interface Partner {
+  readonly item: KsmRmapItem;
+  readonly page: number;
+}
+
+/**
+ * The candidate of this pass with the same content. If there is none, the item becomes one; if a
+ * candidate on the way is gone, or maps the same page through fork, nothing happens.
+ * @kernel unstable_tree_search_insert
+ */
+function* unstableTreeSearchInsert(
+  kernel: Kernel,
+  item: KsmRmapItem,
+  page: number,
+  content: number,
+): Op<Partner | undefined> {
+  const { unstableTree, passes } = kernel.ksm;
+  const { memory } = kernel;
+  let candidate = unstableTree.hasShape ? unstableTree.root : unstableTree.get(content);
+  while (candidate !== undefined) {
+    const candidatePage = yield* getMergeablePage(kernel, candidate);
+    if (candidatePage === NIL) return undefined;
+    const candidateContent = memory.content[candidatePage];
+    if (candidatePage !== page && candidateContent === content) {
+      return { item: candidate, page: candidatePage };
+    }
+    folioPut(kernel, memory.folioOf(candidatePage));
+    if (candidatePage === page || !unstableTree.hasShape) return undefined;
+    candidate = unstableTree.next(candidate, content, candidateContent);
+  }
+  unstableTree.insert(item, content, passes);
+  return undefined;
 }
 
 /** The scanned page becomes the merged one, then the partner's entry is replaced. @kernel try_to_merge_two_pages */

@@ -32,7 +32,7 @@ export function* tryToMergeOnePage(
   const { memory } = kernel;
   const head = memory.folioOf(page);
   if (!isAnonFolio(kernel, head) || isKsmFolio(kernel, head)) return -EFAULT;
-  if (memory.isLarge(head) && (yield* splitFolio(kernel, head, page)) !== 0) return -EFAULT;
+  if (memory.isLarge(head) && (yield* splitForKsm(kernel, head, page)) !== 0) return -EFAULT;
   const pte = yield* writeProtectPage(kernel, vma, vpn, page);
   if (pte === 0) return -EFAULT;
   if (target === NIL) {
@@ -44,6 +44,15 @@ export function* tryToMergeOnePage(
   }
   if (memory.content[page] !== memory.content[target]) return -EFAULT;
   return yield* replacePage(kernel, vma, vpn, page, target, pte);
+}
+
+/**
+ * Splits a large folio, on which the caller holds one reference that ends up on `page`. Its
+ * zero-filled pages, candidates among them, become the zero page. Returns 0 or a negative errno.
+ */
+export function* splitForKsm(kernel: Kernel, head: number, page: number): Op<number> {
+  kernel.ksm.unstableTree.noteSplit();
+  return yield* splitFolio(kernel, head, page);
 }
 
 /**

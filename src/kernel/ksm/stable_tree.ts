@@ -94,10 +94,8 @@ export function* removeItemFromTree(kernel: Kernel, item: KsmRmapItem): Op<void>
   const { node } = item;
   if (node === undefined) {
     const { ksm } = kernel;
-    const key = item.checksum;
-    if (item.unstablePass !== ksm.passes || key === undefined) return;
+    if (item.unstablePass === ksm.passes) ksm.unstableTree.remove(item);
     item.unstablePass = -1;
-    if (ksm.unstableTree.get(key) === item) ksm.unstableTree.delete(key);
     return;
   }
   if (!isLiveNode(kernel, node)) {

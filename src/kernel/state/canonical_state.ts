@@ -50,6 +50,11 @@ export class StateNames {
     return numbered(this.anonVmaIds, anonVma, 'A');
   }
 
+  /** Its name, or null if no VMA leads to it. */
+  knownAnonVma(anonVma: AnonVma): string | null {
+    return this.anonVmaIds.get(anonVma) ?? null;
+  }
+
   folio(head: number, vma: Vma): string {
     if (!this.folioIds.has(head)) this.folioVmas.set(head, vma);
     return numbered(this.folioIds, head, 'F');
@@ -195,7 +200,7 @@ function ownerState(
       ksm: items.slice(0, MOST_LISTED_ITEMS).map((item) => ({
         p: names.processOfMm.get(item.mm) ?? null,
         at: item.vpn - names.regionStart,
-        av: names.anonVma(item.anonVma),
+        av: names.knownAnonVma(item.anonVma),
       })),
       ksm_len: items.length,
     };
