@@ -208,7 +208,11 @@ const RULES: Readonly<Record<Operation['op'], Readonly<Record<string, OperationF
   process_madvise: { ...RANGE, ...required({ q: PROCESS, advice: oneOf(ADVICE) }) },
   clear_refs: required({ p: PROCESS, what: oneOf(['all', 'anon', 'mapped', 'soft_dirty']) }),
   prctl_merge: required({ p: PROCESS, on: SWITCH }),
-  file: required({ id: FILE, n: COUNT, kind: oneOf(['tmp', 'memfd', 'memfd_hugetlb', 'memfd_hugetlb1g']) }),
+  file: required({
+    id: FILE,
+    n: COUNT,
+    kind: oneOf(['tmp', 'memfd', 'memfd_hugetlb', 'memfd_hugetlb1g']),
+  }),
   filewrite: { ...FILE_RANGE, ...required({ v: VALUE }) },
   fileread: FILE_RANGE,
   punch: FILE_RANGE,
