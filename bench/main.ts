@@ -4,11 +4,18 @@
  *   node dist/bench/main.js [--smoke] [--json] [--time <ms for each>] [filter…]
  */
 import { coldStartBenchmarks } from './cold_start.bench.js';
+import { engineBenchmarks } from './engine.bench.js';
 import { type Benchmark, type Report, runBenchmark } from './harness.js';
 import { intervalTreeBenchmarks } from './interval_tree.bench.js';
+import { recordingDecodeBenchmarks } from './recording_decode.bench.js';
 
 /** Every benchmark, in the order of the report. */
-const benchmarks: readonly Benchmark[] = [...coldStartBenchmarks, ...intervalTreeBenchmarks];
+const benchmarks: readonly Benchmark[] = [
+  ...coldStartBenchmarks,
+  ...intervalTreeBenchmarks,
+  ...engineBenchmarks,
+  ...recordingDecodeBenchmarks,
+];
 
 function formatReport({ item, measurements, name, problems, slope }: Report): string {
   const [ours] = measurements;

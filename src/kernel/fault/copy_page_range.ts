@@ -135,9 +135,13 @@ function copyPtes(
     const pfn = payload[from + i];
     if ((pte & (PTE_PRESENT | PTE_SPECIAL)) === PTE_PRESENT) {
       const page = pageFlags[pfn];
-      if ((page & (PG_HEAD | PG_TAIL)) === 0 && (mapping[pfn] & MAPPING_ANON) !== 0) {
+      const isExclusive = (page & PG_ANON_EXCLUSIVE) !== 0;
+      if (
+        (page & (PG_HEAD | PG_TAIL)) === 0 &&
+        (isExclusive || (mapping[pfn] & MAPPING_ANON) !== 0)
+      ) {
         // Small anonymous folio: the common case, in line.
-        if ((page & PG_ANON_EXCLUSIVE) !== 0) {
+        if (isExclusive) {
           if (hasPinned && refcount[pfn] >= GUP_PIN_COUNTING_BIAS) {
             const failed = copyPinnedPage(kernel, child, vpn + i, to + i, pfn, pte);
             if (failed !== 0) return failed;

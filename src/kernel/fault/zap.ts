@@ -6,6 +6,7 @@ import { folioMarkAccessed } from '../phys/mark_accessed.js';
 import { MAPPING_ANON, MAPPING_TAG_MASK } from '../phys/memory.js';
 import { munlockVmaFolio } from '../phys/mlock.js';
 import {
+  PG_ANON_EXCLUSIVE,
   PG_DIRTY,
   PG_HEAD,
   PG_LRU,
@@ -125,7 +126,8 @@ function zapPtes(
     const page = pageFlags[pfn];
     if (
       (page & (PG_HEAD | PG_TAIL)) === 0 &&
-      (mapping[pfn] & MAPPING_TAG_MASK) === MAPPING_ANON &&
+      // Only anonymous pages are exclusive: then the mapping need not be looked at.
+      ((page & PG_ANON_EXCLUSIVE) !== 0 || (mapping[pfn] & MAPPING_TAG_MASK) === MAPPING_ANON) &&
       (pte & PTE_UFFD_WP) === 0 &&
       options.evenCows
     ) {
@@ -142,9 +144,8 @@ function zapPtes(
       const references = refcount[pfn] - 1;
       refcount[pfn] = references;
       if (references === 0) {
-        if ((page & PG_LRU) !== 0) lru.remove(pfn);
-        mapping[pfn] = 0;
-        memory.memcg[pfn] = 0;
+        // The rest of the row is reset when the page is taken again.
+        if ((page & PG_LRU) !== 0) lru.unlink(pfn, page);
         memory.freePage(pfn);
       }
       continue;

@@ -83,9 +83,16 @@ export class LruLists {
 
   /** Takes a folio off its list and clears PG_lru; its list flags must not have changed since. */
   remove(folio: number): void {
-    const { next, previous, flags } = this.memory;
-    const list = LruLists.listOf(flags[folio]);
-    flags[folio] &= ~PG_LRU;
+    const { flags } = this.memory;
+    const now = flags[folio];
+    flags[folio] = now & ~PG_LRU;
+    this.unlink(folio, now);
+  }
+
+  /** The same for a folio with these flags that is about to be freed: its flags stay as they are. */
+  unlink(folio: number, flags: number): void {
+    const { next, previous } = this.memory;
+    const list = LruLists.listOf(flags);
     this.length[list] -= 1;
     if (list === LRU_UNEVICTABLE) return;
     const after = next[folio];

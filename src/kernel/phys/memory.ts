@@ -90,6 +90,7 @@ export class Memory {
       if (pfn !== NIL) {
         this.freeStack = this.next[pfn];
         this.flags[pfn] = 0;
+        this.mapping[pfn] = 0;
         this.content[pfn] = 0;
         this.freePages -= 1;
         return pfn;
@@ -116,6 +117,7 @@ export class Memory {
         this.carve(pfn, have, first, order);
         this.freePages -= size;
         this.content.fill(0, first, first + size);
+        this.mapping.fill(0, first, first + size);
         return first;
       }
     }
@@ -136,6 +138,7 @@ export class Memory {
       this.carve(pfn, have, first, order);
       this.freePages -= size;
       this.content.fill(0, first, first + size);
+        this.mapping.fill(0, first, first + size);
       return first;
     }
     return NIL;
@@ -193,6 +196,7 @@ export class Memory {
       for (let half = have - 1; half >= order; half -= 1) this.pushBlock(pfn + 2 ** half, half);
       this.freePages -= 2 ** order;
       this.content.fill(0, pfn, pfn + 2 ** order);
+      this.mapping.fill(0, pfn, pfn + 2 ** order);
       return pfn;
     }
     return NIL;
