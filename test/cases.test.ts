@@ -11,12 +11,6 @@ import { describeDifference } from '../src/trace/difference.js';
 
 const DIRECTORY = join(import.meta.dirname, 'cases');
 
-/**
- * Scenarios that differ for a reason that no operation shows: which are named, with the reason, in
- * docs/deviations.md.
- */
-const NOT_DERIVABLE = new Set(['probe_mix_6']);
-
 const names = readdirSync(DIRECTORY)
   .filter((name) => name.endsWith('.ops.jsonl'))
   .map((name) => name.slice(0, -'.ops.jsonl'.length));
@@ -26,7 +20,7 @@ describe('scenarios of Linux 6.18', () => {
     expect(names.length).toBe(627);
   });
 
-  test.each(names.filter((name) => !NOT_DERIVABLE.has(name)))('%s', async (name) => {
+  test.each(names)('%s', async (name) => {
     const path = join(DIRECTORY, `${name}.ops.jsonl`);
     const comparison = await verifyScenarioFile(path, { check: true });
     expect(comparison.differences.map(describeDifference)).toEqual([]);
