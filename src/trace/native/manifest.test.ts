@@ -4,7 +4,7 @@ import { upgradeManifest } from './manifest.js';
 
 const OLD = { format: 'rmap recording', formatVersion: 1, speed: 3 };
 
-const UPGRADES: ReadonlyMap<number, Upgrade> = new Map([
+const UPGRADES: ReadonlyMap<number, Upgrade> = new Map<number, Upgrade>([
   [1, ({ speed, ...rest }) => ({ ...rest, velocity: speed })],
   [2, (manifest) => ({ ...manifest, colour: 'red' })],
 ]);
