@@ -100,11 +100,7 @@ const SCRIPTS: readonly Script[] = [
     item: 'page',
     sizes: [1024, 8192],
     setUp: [{ op: 'swapon', kind: 'zram' }],
-    before: (n) => [
-      mmap(n),
-      write(n),
-      { op: 'madvise', p: FIRST, at: AT, n, advice: 'pageout' },
-    ],
+    before: (n) => [mmap(n), write(n), { op: 'madvise', p: FIRST, at: AT, n, advice: 'pageout' }],
     timed: (n) => [{ op: 'read', p: FIRST, at: AT, n }],
     budget: { maxNsPerItem: 254 },
   },
@@ -138,10 +134,13 @@ const SCRIPTS: readonly Script[] = [
     setUp: [{ op: 'config', key: 'thp', value: 'always' }],
     before: (n) => [mmap(n)],
     timed: (n) =>
-      Array.from(
-        { length: n / 512 },
-        (_, i): Operation => ({ op: 'write', p: FIRST, at: AT + i * 512, n: 1, v: 1 }),
-      ),
+      Array.from({ length: n / 512 }, (_, i): Operation => ({
+        op: 'write',
+        p: FIRST,
+        at: AT + i * 512,
+        n: 1,
+        v: 1,
+      })),
     budget: { maxNsPerItem: 9 },
   },
 ];
@@ -215,15 +214,13 @@ const walk: Benchmark = {
 
 /** The engine's rows of the budget table. */
 export const engineBenchmarks: readonly Benchmark[] = [
-  ...SCRIPTS.map(
-    (script): Benchmark => ({
-      name: script.name,
-      item: script.item,
-      sizes: script.sizes,
-      smokeSize: script.sizes[0] ?? 1024,
-      variants: [engineVariant(script)],
-      budget: script.budget,
-    }),
-  ),
+  ...SCRIPTS.map((script): Benchmark => ({
+    name: script.name,
+    item: script.item,
+    sizes: script.sizes,
+    smokeSize: script.sizes[0] ?? 1024,
+    variants: [engineVariant(script)],
+    budget: script.budget,
+  })),
   walk,
 ];

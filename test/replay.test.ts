@@ -34,7 +34,12 @@ describe('replay', () => {
 
   test('redis can start from a snapshot', { timeout: 120_000 }, async () => {
     const result = await replayPath(join(ROOT, 'examples/redis'), { from: 'loaded' });
-    expect(result.snapshots.map(({ name }) => name)).toEqual(['loaded', 'bgsave1', 'bgsave2', 'after']);
+    expect(result.snapshots.map(({ name }) => name)).toEqual([
+      'loaded',
+      'bgsave1',
+      'bgsave2',
+      'after',
+    ]);
     for (const snapshot of result.snapshots) expect(snapshot.agree).toBe(snapshot.anonymousPages);
   });
 

@@ -35,7 +35,9 @@ export async function verifyCowMatrix(cli: Cli): Promise<ExitCode> {
     const verdict = bad === 0 ? 'as expected' : `${bad} WRONG`;
     cli.print(`${String(own.length).padStart(4)}  ${name}: ${verdict}${suffix(notes)}`);
   }
-  cli.print(`${answers.length - wrong.length} of ${answers.length} rows answer as Linux does (exact)`);
+  cli.print(
+    `${answers.length - wrong.length} of ${answers.length} rows answer as Linux does (exact)`,
+  );
   for (const { number, test, condition, engine } of wrong) {
     cli.print(`row ${number}: ${test} ${condition}: ${engine}`);
   }

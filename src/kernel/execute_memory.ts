@@ -52,11 +52,7 @@ export function* executeMemoryOperation(
   return yield* executeOnMm(machine, process.mm, operation);
 }
 
-function* executeOnMm(
-  machine: Machine,
-  mm: Mm,
-  operation: MemoryOperation,
-): Op<OperationResult> {
+function* executeOnMm(machine: Machine, mm: Mm, operation: MemoryOperation): Op<OperationResult> {
   const { kernel, regionStart } = machine;
   switch (operation.op) {
     case 'mmap':
@@ -112,7 +108,8 @@ function* mmap(
   const flags = parseMapFlags(operation.flags);
   const isAnonymous = (flags & MAP_ANONYMOUS) !== 0;
   if (!isAnonymous && operation.file === undefined) return resultOf(-EINVAL);
-  const file = isAnonymous || operation.file === undefined ? undefined : machine.file(operation.file);
+  const file =
+    isAnonymous || operation.file === undefined ? undefined : machine.file(operation.file);
   const result = yield* doMmap(machine.kernel, mm, {
     at: operation.at === undefined ? undefined : operation.at + machine.regionStart,
     lengthPages: operation.n,

@@ -1,9 +1,7 @@
 import type { PageValue } from './operation.js';
 
 /** `[value, count]` of consecutive equal values. */
-export function runLengthCode(
-  values: readonly PageValue[],
-): Array<readonly [PageValue, number]> {
+export function runLengthCode(values: readonly PageValue[]): Array<readonly [PageValue, number]> {
   const runs: Array<[PageValue, number]> = [];
   for (const value of values) {
     const last = runs[runs.length - 1];

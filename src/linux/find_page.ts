@@ -10,14 +10,7 @@ import { PagemapBuffer } from './pagemap_file.js';
 import { readProcessPages } from './process_pages.js';
 import { findMapping } from './proc_text.js';
 import type { MapsEntry } from './proc_text.js';
-import {
-  errorCodeOf,
-  isGone,
-  listPids,
-  processId,
-  readProcText,
-  readStatus,
-} from './processes.js';
+import { errorCodeOf, isGone, listPids, processId, readProcText, readStatus } from './processes.js';
 
 /** A place where a page may be mapped. */
 interface Place {

@@ -166,11 +166,7 @@ function words(bits: number, table: ReadonlyArray<readonly [number, string]>): s
   return table.filter(([bit]) => (bits & bit) !== 0).map(([, word]) => word);
 }
 
-function mmapOperation(
-  process: ReplayProcess,
-  call: CallRecord,
-  files: CallFiles,
-): Operation {
+function mmapOperation(process: ReplayProcess, call: CallRecord, files: CallFiles): Operation {
   const [, length = 0, prot = 0, flags = 0, descriptor = 0, offset = 0] = call.args;
   const isPrivate = (flags & MAP_TYPE_MASK) === MAP_PRIVATE;
   const isAnonymous = (flags & MAP_ANONYMOUS) !== 0;

@@ -69,7 +69,9 @@ export class ReplayDriver {
 
   /** Kernel events go to the driver's own oracle and to every observer. */
   private tracer(): NonNullable<Machine['kernel']['tracer']> {
-    const taps = this.observers.map((observer) => observer.tracer).filter((tap) => tap !== undefined);
+    const taps = this.observers
+      .map((observer) => observer.tracer)
+      .filter((tap) => tap !== undefined);
     const zapTaps = taps.filter((tap) => tap.pageZapped !== undefined);
     return {
       pageCopied: (mm, vpn, oldPfn, newPfn, mapcount) => {
@@ -115,12 +117,7 @@ export class ReplayDriver {
     return this.applyRare(queue, slot, tid, kind);
   }
 
-  private applyRare(
-    queue: StepQueue,
-    slot: number,
-    tid: number,
-    kind: number,
-  ): string | undefined {
+  private applyRare(queue: StepQueue, slot: number, tid: number, kind: number): string | undefined {
     const text = this.recording.strings.text(queue.text[slot] ?? -1);
     const eventIndex = queue.eventIndex[slot] ?? 0;
     const a = queue.a[slot] ?? 0;

@@ -182,7 +182,13 @@ export class Lineariser {
       const address = a[old] ?? 0;
       const error = b[old] ?? 0;
       const pointer = c[old] ?? 0;
-      const slot = queue.push(STEP.fault, READY, tid, batch.timeNs[row] ?? 0, batch.firstIndex + row);
+      const slot = queue.push(
+        STEP.fault,
+        READY,
+        tid,
+        batch.timeNs[row] ?? 0,
+        batch.firstIndex + row,
+      );
       queue.a[slot] = address;
       queue.b[slot] = error;
       queue.c[slot] = pointer;

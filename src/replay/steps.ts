@@ -92,17 +92,20 @@ export class StepQueue {
     for (let i = 0; i < old; i += 1) order[i] = (this.head + i) & (old - 1);
     const moveBytes = (from: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
       const to = new Uint8Array(length);
-      for (let i = 0; i < old; i += 1) to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
+      for (let i = 0; i < old; i += 1)
+        to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
       return to;
     };
     const moveInts = (from: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> => {
       const to = new Int32Array(length);
-      for (let i = 0; i < old; i += 1) to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
+      for (let i = 0; i < old; i += 1)
+        to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
       return to;
     };
     const moveFloats = (from: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> => {
       const to = new Float64Array(length);
-      for (let i = 0; i < old; i += 1) to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
+      for (let i = 0; i < old; i += 1)
+        to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
       return to;
     };
     const calls = new Array<CallRecord | undefined>(length).fill(undefined);

@@ -55,11 +55,7 @@ function splice({ at, pages }: Prepared, p: number): Operation {
 function spliceInChild(withMprotect: boolean): Test {
   return (prepared) => {
     const { machine, at, pages } = prepared;
-    perform(machine, [
-      FORK,
-      splice(prepared, CHILD),
-      { op: 'munmap', p: CHILD, at, n: pages },
-    ]);
+    perform(machine, [FORK, splice(prepared, CHILD), { op: 'munmap', p: CHILD, at, n: pages }]);
     if (withMprotect) protectAndRestore(prepared);
     perform(machine, [write(PARENT, prepared)]);
     return drainsOld(prepared, CHILD);

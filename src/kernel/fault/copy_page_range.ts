@@ -76,10 +76,7 @@ export function copyPageRange(kernel: Kernel, child: Vma, parent: Vma): number {
   let copied = 0;
   let at = parent.start;
   while (at < parent.end) {
-    const blockEnd = Math.min(
-      at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE,
-      parent.end,
-    );
+    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, parent.end);
     const pmd = pageTables.findPmd(parent.mm.pgd, at);
     if (pmd === NIL) {
       const span = pageTables.findPud(parent.mm.pgd, at) === NIL ? 2 ** 27 : 2 ** 18;

@@ -5,13 +5,7 @@ import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import type { MadviseAdvice } from '../operation.js';
 import { drainMlock } from '../phys/mlock.js';
-import {
-  KIND_MARKER,
-  KIND_MASK,
-  MARKER_GUARD,
-  PTE_PRESENT,
-  PTE_TABLE,
-} from '../pgtable/pte.js';
+import { KIND_MARKER, KIND_MASK, MARKER_GUARD, PTE_PRESENT, PTE_TABLE } from '../pgtable/pte.js';
 import { madviseCold, madviseFree, madvisePageout } from '../reclaim/madvise_lru.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { swapinWalk } from '../swap/swap_readahead.js';
@@ -94,7 +88,7 @@ function* guardInstall(kernel: Kernel, vma: Vma, start: number, end: number): Op
 /** Removes guard markers, and nothing else. @kernel madvise_guard_remove */
 function guardRemove(kernel: Kernel, vma: Vma, start: number, end: number): void {
   const { pageTables } = kernel;
-  for (let vpn = start; vpn < end; ) {
+  for (let vpn = start; vpn < end;) {
     const blockEnd = Math.min(vpn - (vpn % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
     const pmd = pageTables.findPmd(vma.mm.pgd, vpn);
     if (pmd >= 0 && (pageTables.flags[pmd] & PTE_TABLE) !== 0) {

@@ -35,7 +35,7 @@ export function mlockVmaPages(
     } else if ((pmdFlags & PTE_TABLE) !== 0) {
       const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
       const to = from + (blockEnd - at);
-      for (let entry = from; entry < to; ) {
+      for (let entry = from; entry < to;) {
         if ((pageTables.flags[entry] & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) {
           entry += 1;
           continue;

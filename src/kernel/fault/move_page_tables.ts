@@ -48,10 +48,7 @@ export function* movePageTables(
     );
     const pmd = pageTables.findPmd(oldPgd, from);
     if (pmd === NIL || pageTables.flags[pmd] === 0) {
-      done += Math.min(
-        lengthPages - done,
-        ENTRIES_PER_TABLE - (from % ENTRIES_PER_TABLE),
-      );
+      done += Math.min(lengthPages - done, ENTRIES_PER_TABLE - (from % ENTRIES_PER_TABLE));
       continue;
     }
     if (extent === ENTRIES_PER_TABLE) {

@@ -16,7 +16,8 @@ function livingAnonVmas(kernel: Kernel): AnonVma[] {
 
 function rowsOf({ intervals }: Kernel, tree: IntervalTree): number[] {
   const rows: number[] = [];
-  for (let row = intervals.firstRow(tree); row !== NIL; row = intervals.nextRow(row)) rows.push(row);
+  for (let row = intervals.firstRow(tree); row !== NIL; row = intervals.nextRow(row))
+    rows.push(row);
   return rows;
 }
 
@@ -37,7 +38,8 @@ function nameOf(vma: Vma): string {
 export const ANON_VMA_CLAIMS: readonly Invariant[] = [
   {
     id: 'anon-vma.refcount',
-    claim: 'a root has a reference of itself and of each living descendant, others one; plus KSM [33]',
+    claim:
+      'a root has a reference of itself and of each living descendant, others one; plus KSM [33]',
     check(kernel) {
       const wrong: string[] = [];
       const ksm = ksmReferences(kernel);
@@ -65,7 +67,9 @@ export const ANON_VMA_CLAIMS: readonly Invariant[] = [
           ({ parent, tree }) => parent === anonVma && tree.root !== NIL,
         ).length;
         if (anonVma.childCount !== children) {
-          wrong.push(`anon_vma ${anonVma.id} counts ${anonVma.childCount} children, has ${children}`);
+          wrong.push(
+            `anon_vma ${anonVma.id} counts ${anonVma.childCount} children, has ${children}`,
+          );
         }
       }
       return wrong;
@@ -83,7 +87,9 @@ export const ANON_VMA_CLAIMS: readonly Invariant[] = [
       for (const anonVma of livingAnonVmas(kernel)) {
         const expected = active.get(anonVma) ?? 0;
         if (anonVma.activeVmaCount !== expected) {
-          wrong.push(`anon_vma ${anonVma.id} counts ${anonVma.activeVmaCount} VMAs, has ${expected}`);
+          wrong.push(
+            `anon_vma ${anonVma.id} counts ${anonVma.activeVmaCount} VMAs, has ${expected}`,
+          );
         }
       }
       return wrong;
@@ -174,7 +180,8 @@ export const ANON_VMA_CLAIMS: readonly Invariant[] = [
   },
   {
     id: 'anon-vma.lifetime',
-    claim: 'a living anon_vma has a living root, and a living parent while its tree is not empty [41]',
+    claim:
+      'a living anon_vma has a living root, and a living parent while its tree is not empty [41]',
     check(kernel) {
       return livingAnonVmas(kernel)
         .filter(

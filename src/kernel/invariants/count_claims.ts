@@ -1,11 +1,6 @@
 /** Counts of folios, machine-wide statistics and address spaces (spec 90 A1). */
 import type { Kernel } from '../kernel.js';
-import {
-  folioMapcount,
-  folioPageCount,
-  isAnonFolio,
-  largeRow,
-} from '../phys/folio.js';
+import { folioMapcount, folioPageCount, isAnonFolio, largeRow } from '../phys/folio.js';
 import {
   PG_BUDDY,
   PG_FREE,
@@ -203,7 +198,8 @@ const pincounts: Invariant = {
       const expected = census.pins.get(head) ?? 0;
       const actual = kernel.large.pincount[row];
       if (actual !== expected) wrong.push(`folio ${head} has pincount ${actual}, pins ${expected}`);
-      if (actual > kernel.memory.refcount[head]) wrong.push(`folio ${head}: more pins than references`);
+      if (actual > kernel.memory.refcount[head])
+        wrong.push(`folio ${head}: more pins than references`);
     }
     return wrong;
   },
@@ -271,7 +267,8 @@ const rssCounters: Invariant = {
         ['shmem', mm.rss[MM_SHMEMPAGES], shmem],
       ];
       for (const [name, actual, counted] of rows) {
-        if (actual !== counted) wrong.push(`mm ${mm.id} counts ${actual} ${name} pages, has ${counted}`);
+        if (actual !== counted)
+          wrong.push(`mm ${mm.id} counts ${actual} ${name} pages, has ${counted}`);
       }
     }
     return wrong;

@@ -93,7 +93,8 @@ export const EXCLUSIVE_CLAIMS: readonly Invariant[] = [
       for (const { entry, flags, vpn } of census.swaps) {
         if ((flags & PTE_SWP_EXCLUSIVE) === 0) continue;
         const count = swapEntryCount(kernel, kernel.pageTables.payload[entry]);
-        if (count !== 1) wrong.push(`the exclusive swap entry at ${vpn} shares its slot (${count})`);
+        if (count !== 1)
+          wrong.push(`the exclusive swap entry at ${vpn} shares its slot (${count})`);
       }
       return wrong;
     },
@@ -125,7 +126,8 @@ export const EXCLUSIVE_CLAIMS: readonly Invariant[] = [
             if (!isAnonFolio(kernel, head) || (memory.flags[head] & PG_SWAPCACHE) !== 0) continue;
             const mappers = mappersOf(kernel, census, pfn);
             if (mappers.length === 0) continue;
-            const holder = (memory.flags[head] & PG_HUGETLB) !== 0 || census.leaves.has(head) ? head : pfn;
+            const holder =
+              (memory.flags[head] & PG_HUGETLB) !== 0 || census.leaves.has(head) ? head : pfn;
             if (!isExclusive(kernel, holder)) wrong.push(`pinned page ${pfn} is shared`);
           }
         }
@@ -135,7 +137,7 @@ export const EXCLUSIVE_CLAIMS: readonly Invariant[] = [
   },
   {
     id: 'exclusive.permission',
-    claim: "an entry is writable only where its VMA is [48]",
+    claim: 'an entry is writable only where its VMA is [48]',
     check(_kernel, census) {
       const wrong: string[] = [];
       for (const { flags, vma, vpn } of census.mapped) {

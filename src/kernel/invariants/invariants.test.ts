@@ -7,11 +7,7 @@ import type { Kernel } from '../kernel.js';
 import { Machine } from '../machine.js';
 import type { Operation } from '../operation.js';
 import { largeRow } from '../phys/folio.js';
-import {
-  PG_ANON_EXCLUSIVE,
-  PG_FREE,
-  PG_MLOCKED,
-} from '../phys/page_flags.js';
+import { PG_ANON_EXCLUSIVE, PG_FREE, PG_MLOCKED } from '../phys/page_flags.js';
 import {
   KIND_MIGRATION_READ,
   KIND_MIGRATION_WRITE,

@@ -53,14 +53,18 @@ function claim(
 }
 
 export const MM_ID_CLAIMS: readonly Invariant[] = [
-  claim('mm-ids.free-slots', 'a slot is free iff its id and mapcount are 0; ids differ [11]', (s) => {
-    for (const i of [0, 1] as const) {
-      if ((s.ids[i] === 0) !== (s.mapcounts[i] === 0)) {
-        return `slot ${i} has id ${s.ids[i]} and mapcount ${s.mapcounts[i]}`;
+  claim(
+    'mm-ids.free-slots',
+    'a slot is free iff its id and mapcount are 0; ids differ [11]',
+    (s) => {
+      for (const i of [0, 1] as const) {
+        if ((s.ids[i] === 0) !== (s.mapcounts[i] === 0)) {
+          return `slot ${i} has id ${s.ids[i]} and mapcount ${s.mapcounts[i]}`;
+        }
       }
-    }
-    return s.ids[0] !== 0 && s.ids[0] === s.ids[1] ? 'both slots hold the same id' : undefined;
-  }),
+      return s.ids[0] !== 0 && s.ids[0] === s.ids[1] ? 'both slots hold the same id' : undefined;
+    },
+  ),
   claim(
     'mm-ids.slot-mapcount',
     "a slot's mapcount is at least 1 and at most the entries of that mm [12]",
@@ -84,21 +88,15 @@ export const MM_ID_CLAIMS: readonly Invariant[] = [
       return mms >= 2 && !s.isShared ? `${mms} mms map it, but it is not marked` : undefined;
     },
   ),
-  claim(
-    'mm-ids.unmapped',
-    'an unmapped folio has free slots and no mark [14]',
-    (s) =>
-      s.total === 0 && (s.isShared || s.ids[0] !== 0 || s.ids[1] !== 0)
-        ? 'unmapped, but slots or mark are set'
-        : undefined,
+  claim('mm-ids.unmapped', 'an unmapped folio has free slots and no mark [14]', (s) =>
+    s.total === 0 && (s.isShared || s.ids[0] !== 0 || s.ids[1] !== 0)
+      ? 'unmapped, but slots or mark are set'
+      : undefined,
   ),
-  claim(
-    'mm-ids.exclusive-slot',
-    'without the mark some slot counts every mapping [15]',
-    (s) =>
-      s.total > 0 && !s.isShared && s.mapcounts[0] !== s.total && s.mapcounts[1] !== s.total
-        ? `no slot counts all ${s.total} mappings`
-        : undefined,
+  claim('mm-ids.exclusive-slot', 'without the mark some slot counts every mapping [15]', (s) =>
+    s.total > 0 && !s.isShared && s.mapcounts[0] !== s.total && s.mapcounts[1] !== s.total
+      ? `no slot counts all ${s.total} mappings`
+      : undefined,
   ),
   claim(
     'mm-ids.living',

@@ -1,11 +1,6 @@
 /** Every mapping can be found from its folio (spec 90 A4). */
 import type { Kernel } from '../kernel.js';
-import {
-  folioAnonVma,
-  folioMapping,
-  isAnonFolio,
-  isKsmFolio,
-} from '../phys/folio.js';
+import { folioAnonVma, folioMapping, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { PG_HUGETLB } from '../phys/page_flags.js';
 import { linearPageIndex } from '../vm/vma.js';
 import type { MappedEntry } from './census.js';
@@ -37,7 +32,8 @@ function anonProblem(kernel: Kernel, found: MappedEntry): string | undefined {
 export const REACH_CLAIMS: readonly Invariant[] = [
   {
     id: 'reach.anonymous',
-    claim: 'a walk from an anonymous folio visits every VMA that maps it, at the right page [27, 31, 32]',
+    claim:
+      'a walk from an anonymous folio visits every VMA that maps it, at the right page [27, 31, 32]',
     check(kernel, census) {
       const wrong: string[] = [];
       for (const found of census.mapped) {
@@ -68,7 +64,8 @@ export const REACH_CLAIMS: readonly Invariant[] = [
   },
   {
     id: 'reach.ksm',
-    claim: 'every mapping of a KSM page is at the page of one of its items, or of a fork of it [29]',
+    claim:
+      'every mapping of a KSM page is at the page of one of its items, or of a fork of it [29]',
     check(kernel, census) {
       const wrong: string[] = [];
       for (const { pfn, vma, vpn } of census.mapped) {
@@ -77,8 +74,7 @@ export const REACH_CLAIMS: readonly Invariant[] = [
         const isFound = node?.items.some(
           (item) =>
             item.vpn === vpn &&
-            (item.mm === vma.mm ||
-              vma.anonVmaChain.some((edge) => edge.anonVma === item.anonVma)),
+            (item.mm === vma.mm || vma.anonVmaChain.some((edge) => edge.anonVma === item.anonVma)),
         );
         if (isFound !== true) wrong.push(`no item leads to KSM page ${pfn} at ${vpn}`);
       }
@@ -87,7 +83,8 @@ export const REACH_CLAIMS: readonly Invariant[] = [
   },
   {
     id: 'reach.file',
-    claim: 'a file page is mapped by VMAs on the i_mmap tree, at the right page, and is cached [30]',
+    claim:
+      'a file page is mapped by VMAs on the i_mmap tree, at the right page, and is cached [30]',
     check(kernel, census) {
       const wrong: string[] = [];
       for (const found of census.mapped) {

@@ -16,7 +16,8 @@ export const VMA_CLAIMS: readonly Invariant[] = [
         for (const vma of mm.vmas) {
           if (vma.start >= vma.end) wrong.push(`mm ${mm.id}: VMA ${vma.start} is empty`);
           if (vma.start < end) wrong.push(`mm ${mm.id}: VMA ${vma.start} overlaps the one below`);
-          if (vma.mm !== mm || vma.detached) wrong.push(`mm ${mm.id}: VMA ${vma.start} is detached`);
+          if (vma.mm !== mm || vma.detached)
+            wrong.push(`mm ${mm.id}: VMA ${vma.start} is detached`);
           end = vma.end;
         }
       }
@@ -62,7 +63,9 @@ export const VMA_CLAIMS: readonly Invariant[] = [
         for (const { vma, vpn, pages, level } of entries) {
           const span = level === 2 ? PAGES_PER_PMD : PAGES_PER_PMD * PAGES_PER_PMD;
           if (pages !== span || vpn % span !== 0) {
-            wrong.push(`mm ${vma.mm.id}: the huge entry at ${vpn} covers ${pages} pages of its VMA`);
+            wrong.push(
+              `mm ${vma.mm.id}: the huge entry at ${vpn} covers ${pages} pages of its VMA`,
+            );
           }
           if (!isHugetlb && (kernel.memory.flags[head] & PG_HEAD) === 0) {
             wrong.push(`the huge entry at ${vpn} shows no large folio`);

@@ -92,7 +92,8 @@ export class PageTables {
   private childOf(entry: number): number {
     const flags = this.flags[entry];
     if ((flags & PTE_TABLE) !== 0) return this.payload[entry];
-    if (flags !== 0) fail(`a page table is wanted below a leaf entry (flags 0x${flags.toString(16)})`);
+    if (flags !== 0)
+      fail(`a page table is wanted below a leaf entry (flags 0x${flags.toString(16)})`);
     const node = this.allocNode();
     this.payload[entry] = node;
     this.flags[entry] = PTE_TABLE;

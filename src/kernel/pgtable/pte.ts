@@ -59,9 +59,7 @@ export const MARKER_GUARD = 4;
 /** Whether the flags are those of a migration entry of any kind. @kernel is_migration_entry */
 export function isMigration(flags: number): boolean {
   const kind = flags & KIND_MASK;
-  return (
-    (flags & PTE_PRESENT) === 0 && kind >= KIND_MIGRATION_READ && kind <= KIND_MIGRATION_WRITE
-  );
+  return (flags & PTE_PRESENT) === 0 && kind >= KIND_MIGRATION_READ && kind <= KIND_MIGRATION_WRITE;
 }
 
 /** Device-private or device-exclusive: counted as a mapping. */

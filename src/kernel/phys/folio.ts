@@ -6,11 +6,7 @@ import { countAnonFolio, folioUnqueueDeferredSplit } from '../thp/deferred.js';
 import type { AnonVma } from '../rmap/anon_vma_types.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import { largeRow } from './large_folio.js';
-import {
-  MAPPING_ANON,
-  MAPPING_KSM,
-  MAPPING_TAG_MASK,
-} from './memory.js';
+import { MAPPING_ANON, MAPPING_KSM, MAPPING_TAG_MASK } from './memory.js';
 import {
   PG_ANON_EXCLUSIVE,
   PG_HEAD,
@@ -32,7 +28,9 @@ export const GUP_PIN_COUNTING_BIAS = 1024;
 
 /** Allocation order; 0 for a small folio. @kernel folio_order */
 export function folioOrder(kernel: Kernel, head: number): number {
-  return (kernel.memory.flags[head] & PG_HEAD) === 0 ? 0 : kernel.large.order[largeRow(kernel, head)];
+  return (kernel.memory.flags[head] & PG_HEAD) === 0
+    ? 0
+    : kernel.large.order[largeRow(kernel, head)];
 }
 
 /** @kernel folio_nr_pages */
@@ -244,7 +242,12 @@ export function setFileMapping(
 }
 
 /** Points the folio to an anon_vma, pointer and tag in one store. */
-export function setAnonMapping(kernel: Kernel, head: number, anonVma: AnonVma, index: number): void {
+export function setAnonMapping(
+  kernel: Kernel,
+  head: number,
+  anonVma: AnonVma,
+  index: number,
+): void {
   kernel.memory.mapping[head] = (anonVma.id << 2) | MAPPING_ANON;
   kernel.memory.index[head] = index;
 }

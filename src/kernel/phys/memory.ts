@@ -138,7 +138,7 @@ export class Memory {
       this.carve(pfn, have, first, order);
       this.freePages -= size;
       this.content.fill(0, first, first + size);
-        this.mapping.fill(0, first, first + size);
+      this.mapping.fill(0, first, first + size);
       return first;
     }
     return NIL;

@@ -4,13 +4,7 @@ import { presentFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioGet, folioPageCount, isAnonFolio, isKsmFolio } from '../phys/folio.js';
-import {
-  PG_DIRTY,
-  PG_HEAD,
-  PG_HUGETLB,
-  PG_HWPOISON,
-  PG_MLOCKED,
-} from '../phys/page_flags.js';
+import { PG_DIRTY, PG_HEAD, PG_HUGETLB, PG_HWPOISON, PG_MLOCKED } from '../phys/page_flags.js';
 import {
   KIND_MASK,
   KIND_MIGRATION_READ,

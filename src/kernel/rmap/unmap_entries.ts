@@ -52,7 +52,8 @@ export function unmapEntries(kernel: Kernel, head: number, vma: Vma, arg: UnmapA
   const isPoisoned = (memory.flags[pfn] & PG_HWPOISON) !== 0;
   const isPresent = (pte & PTE_PRESENT) !== 0;
   const mayBatch = isPresent && !isPoisoned && !(isAnon && isSwapbacked);
-  const count = mayBatch && (vma.flags & VM_UFFD_WP) === 0 ? batchLength(kernel, head, vma, arg) : 1;
+  const count =
+    mayBatch && (vma.flags & VM_UFFD_WP) === 0 ? batchLength(kernel, head, vma, arg) : 1;
   const bits = clearEntries(kernel, vma, arg, entry, count);
   if ((bits & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
   let replacement = 0;

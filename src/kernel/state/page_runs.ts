@@ -1,11 +1,6 @@
 import type { Kernel } from '../kernel.js';
 import { folioMaybeMappedShared, isAnonFolio, isKsmFolio } from '../phys/folio.js';
-import {
-  PG_ANON_EXCLUSIVE,
-  PG_HEAD,
-  PG_HUGETLB,
-  PG_ZERO,
-} from '../phys/page_flags.js';
+import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_HUGETLB, PG_ZERO } from '../phys/page_flags.js';
 import {
   KIND_MARKER,
   KIND_MASK,
@@ -92,13 +87,7 @@ export class PageRuns {
     else this.push(run);
   }
 
-  private addMapped(
-    entry: number,
-    flags: number,
-    vpn: number,
-    at: number,
-    level: 1 | 2 | 3,
-  ): void {
+  private addMapped(entry: number, flags: number, vpn: number, at: number, level: 1 | 2 | 3): void {
     const run = this.mappedRun(entry, flags, vpn, at, level);
     const { last } = this;
     if (last?.k === 'page' && last.at + last.n === at && continuesRun(last, run)) last.n += 1;
@@ -152,12 +141,7 @@ export class PageRuns {
   }
 
   /** Pagemap bit 56: mapped exactly once; below a PMD the folio's first page decides. */
-  private pagemapExclusive(
-    head: number,
-    level: 1 | 2 | 3,
-    kc: number,
-    isHugetlb: boolean,
-  ): number {
+  private pagemapExclusive(head: number, level: 1 | 2 | 3, kc: number, isHugetlb: boolean): number {
     const { kernel } = this;
     if (!kernel.profile.pageMapcount && !isHugetlb) {
       return folioMaybeMappedShared(kernel, head) ? 0 : 1;
@@ -173,7 +157,9 @@ function bit(flags: number, mask: number): number {
 
 function continuesRun(last: MappedRun, run: MappedRun): boolean {
   const hasNextSub =
-    run.sub === undefined ? last.sub === undefined : last.sub !== undefined && last.sub + last.n === run.sub;
+    run.sub === undefined
+      ? last.sub === undefined
+      : last.sub !== undefined && last.sub + last.n === run.sub;
   return (
     hasNextSub &&
     last.folio === run.folio &&

@@ -148,12 +148,7 @@ export function* splicePages(
 /**
  * Reads up to `count` pages out of the pipe, as they are now, and closes the process's ends.
  */
-export function drainPipe(
-  kernel: Kernel,
-  processId: number,
-  key: number,
-  count: number,
-): number[] {
+export function drainPipe(kernel: Kernel, processId: number, key: number, count: number): number[] {
   const process = kernel.processes.get(processId);
   const holder = process?.pipes.get(key);
   if (process === undefined || holder === undefined) return [];

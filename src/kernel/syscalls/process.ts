@@ -102,4 +102,3 @@ export function releasePins(kernel: Kernel, holder: PageHolder): void {
   for (const { head, count } of holder.pins) gupPutFolio(kernel, head, count, FOLL_PIN);
   holder.pins.length = 0;
 }
-

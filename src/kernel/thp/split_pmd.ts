@@ -115,13 +115,7 @@ function fillTable(
   flags[pmd] = PTE_TABLE;
 }
 
-function dropFilePmd(
-  kernel: Kernel,
-  vma: Vma,
-  pmd: number,
-  pfn: number,
-  pmdFlags: number,
-): void {
+function dropFilePmd(kernel: Kernel, vma: Vma, pmd: number, pfn: number, pmdFlags: number): void {
   const { memory } = kernel;
   const head = memory.folioOf(pfn);
   kernel.pageTables.flags[pmd] = 0;
