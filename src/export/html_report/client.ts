@@ -12,7 +12,21 @@ export const CLIENT = `'use strict';
       : matchMedia('(prefers-color-scheme: dark)').matches;
     root.dataset.theme = dark ? 'light' : 'dark';
   });
+  const shown = 12;
   for (const table of document.querySelectorAll('table.sortable')) {
+    const body = table.tBodies[0];
+    let isOpen = body.rows.length <= shown + 3;
+    const fold = () => [...body.rows].forEach((row, i) =>
+      row.classList.toggle('folded', !isOpen && i >= shown));
+    if (!isOpen) {
+      const more = document.createElement('button');
+      more.type = 'button';
+      more.className = 'more';
+      more.textContent = 'Show all ' + body.rows.length + ' rows';
+      more.addEventListener('click', () => { isOpen = true; more.remove(); fold(); });
+      table.parentElement.after(more);
+      fold();
+    }
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
       head.firstElementChild.addEventListener('click', () => {
@@ -21,10 +35,11 @@ export const CLIENT = `'use strict';
         head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
         const numeric = head.classList.contains('number');
         const key = (row) => row.cells[column].dataset.key;
-        const rows = [...table.tBodies[0].rows].sort((a, b) =>
+        const rows = [...body.rows].sort((a, b) =>
           numeric ? Number(key(b)) - Number(key(a)) : key(b).localeCompare(key(a)));
         if (!down) rows.reverse();
-        table.tBodies[0].append(...rows);
+        body.append(...rows);
+        fold();
       });
     });
   }

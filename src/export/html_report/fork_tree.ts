@@ -104,7 +104,7 @@ export function forkTree(report: ExplainReport): string {
       body += element('text', { class: 'axis', x: indent, y: lane.y + 13 }, `pid ${process.pid}`);
     }
   }
-  const hidden = report.processes.length - lanes.length;
+  const hidden = report.processes.filter((process) => process.rssBytes > 0).length - lanes.length;
   const note = hidden > 0 ? `<p class="note">${hidden} smaller processes are not drawn.</p>` : '';
   return (
     element(

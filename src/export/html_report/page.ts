@@ -79,8 +79,13 @@ function head(report: ExplainReport): string {
 · ${report.events.toLocaleString('en-US')} events · ${report.precision}</span>
 <button type="button" id="theme">dark / light</button></header>
 <span class="proof ${proof.exact ? 'exact' : 'inexact'}">${proofText}</span>
-<p class="lead">${escapeHtml(summary.sentence)}</p>
+<p class="lead">${unbroken(escapeHtml(summary.sentence))}</p>
 ${lost}${unknowns}${budgets(report)}${tiles(report)}`;
+}
+
+/** Keeps numbers and their units on one line. */
+function unbroken(markup: string): string {
+  return markup.replace(/(\d) (%|[KMGT]iB|B|s|ms|µs|min)(?![\w])/g, '$1\u00a0$2');
 }
 
 function budgets(report: ExplainReport): string {

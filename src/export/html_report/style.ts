@@ -30,6 +30,7 @@ header button{font:inherit;font-size:13px;color:var(--dim);background:none;borde
 .tile span{color:var(--dim);font-size:13px}
 section{margin-top:30px}
 h2{font-size:18px;margin:0 0 2px;letter-spacing:-.01em}
+td .bar{min-width:60px}
 h2 small{font-size:12px;font-weight:500;color:var(--dim);border:1px solid var(--rule);border-radius:99px;padding:1px 8px;margin-left:8px;vertical-align:2px}
 .explain{color:var(--dim);margin:0 0 10px;font-size:14px;max-width:75em}
 .card{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:14px 16px;position:relative}
@@ -60,6 +61,7 @@ figcaption{font-size:13.5px;margin-bottom:4px}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:6px;background:var(--c)}
 .f-child{--c:var(--h2);fill:var(--h2)}.f-parent{--c:var(--h6);fill:var(--h6)}.f-drop{--c:var(--h7);fill:var(--h7)}
 .f-exec{--c:var(--h1);fill:var(--h1)}.f-exit{--c:var(--kept);fill:var(--kept)}.f-still{--c:var(--h3);fill:var(--h3)}
+.folded{display:none}.more{font:inherit;font-size:13px;color:var(--accent);background:none;border:0;padding:8px 0 0;cursor:pointer}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:13.5px}
 caption{text-align:left;color:var(--dim);font-size:13px;padding:0 0 6px}
@@ -81,6 +83,6 @@ code{font:12.5px ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace;
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 footer{margin-top:40px;color:var(--dim);font-size:13px}
 @media print{:root,:root[data-theme]{--bg:#fff;--card:#fff;--ink:#000;--dim:#444;--rule:#ccc;--grid:#e4e4e4}
-header button{display:none}main{max-width:none;padding:0}section,.card,figure,.advice li{break-inside:avoid}
+header button,.more{display:none}main{max-width:none;padding:0}section,.card,figure,.advice li{break-inside:avoid}
 body{font-size:11px;print-color-adjust:exact;-webkit-print-color-adjust:exact}.lead{font-size:17px}}
 `;

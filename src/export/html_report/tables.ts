@@ -4,7 +4,7 @@ import { percentWords, sizeWords, timeWords } from '../../query/explain/words.js
 import { hue } from './fork_tree.js';
 import { element, escapeHtml } from './svg.js';
 
-const MOST_CAUSES = 40;
+const MOST_CAUSES = 60;
 const MOST_FORKS = 40;
 const BAR_WIDTH = 220;
 

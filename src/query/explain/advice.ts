@@ -2,7 +2,7 @@ import { PAGE_SIZE_BYTES } from '../../base/units.js';
 import type { Collector } from './collector.js';
 import { FATE, type ForkLedger } from './fork_ledger.js';
 import type { Advice, CauseReport, FanOutReport, Writer } from './report.js';
-import { countWords, percentWords, timeWords } from './words.js';
+import { countWords, timeWords } from './words.js';
 
 /** Below this a change is not worth a line. */
 const LEAST_BYTES = 64 * PAGE_SIZE_BYTES;
@@ -20,7 +20,7 @@ export function adviceFor(
 ): Advice[] {
   const found = [
     execAdvice(collector),
-    sweepAdvice(causes),
+    ...sweepAdvice(causes),
     warmUpAdvice(fanOut),
     reforkAdvice(collector, fanOut),
     ...snapshotAdvice(collector),
@@ -55,30 +55,73 @@ function execAdvice({ forks }: Collector): Advice | undefined {
   };
 }
 
-/** Instructions that walk through memory and write to every page, such as a collector. */
-function sweepAdvice(causes: readonly CauseReport[]): Advice | undefined {
-  const sweeps = causes.filter(
-    (cause) =>
-      cause.sequential >= SWEEP_PART &&
-      cause.distinctPages >= SWEEP_PAGES &&
-      cause.parentBytes < cause.bytes / 2,
-  );
+/** All copies of one writer that came in the order of addresses. */
+interface Sweep {
+  readonly writer: string;
+  bytes: number;
+  faults: number;
+  pages: number;
+  children: number;
+}
+
+/**
+ * Writers that walk through memory and write to every page. One that hits the same pages in most
+ * children works on all memory, as a collector does; one that hits each page in one child only
+ * follows the data that this child reads, as reference counts do.
+ */
+function sweepAdvice(causes: readonly CauseReport[]): Array<Advice | undefined> {
+  const byWriter = new Map<string, Sweep>();
+  for (const cause of causes) {
+    if (cause.sequential < SWEEP_PART || cause.parentBytes > cause.bytes / 2) continue;
+    const writer = writerWords(cause.writer);
+    const sweep = byWriter.get(writer) ?? { writer, bytes: 0, faults: 0, pages: 0, children: 0 };
+    sweep.bytes += cause.bytes;
+    sweep.faults += cause.faults;
+    sweep.pages += cause.distinctPages;
+    sweep.children = Math.max(sweep.children, cause.fanOutOf);
+    byWriter.set(writer, sweep);
+  }
+  const sweeps = [...byWriter.values()]
+    .filter(({ pages }) => pages >= SWEEP_PAGES)
+    .sort((one, other) => other.bytes - one.bytes);
+  const isCommon = ({ children, faults, pages }: Sweep): boolean =>
+    children > 1 && faults / pages >= children / 2;
+  const common = sweeps.filter(isCommon);
+  const own = sweeps.filter((sweep) => !isCommon(sweep));
+  return [
+    sweepLine(common, {
+      kind: 'sweep',
+      title: 'freeze what is inherited before the fork (gc.freeze), or collect less in children',
+      detail:
+        'wrote to the same inherited pages in most children, one after the other by address: how ' +
+        'a garbage collection looks.',
+      assumption: 'nothing else would have written to these pages later',
+    }),
+    sweepLine(own, {
+      kind: 'walk',
+      title: 'keep counters and marks apart from the data that children read',
+      detail:
+        'wrote to inherited pages one after the other by address, but hardly two children to the ' +
+        'same page: a walk through the data of each child that writes as it goes, such as ' +
+        'reference counts do. Freezing does not help here; flat arrays, immortal objects or ' +
+        'memory outside of counted objects do.',
+      assumption: 'nothing else would have written to these pages later',
+    }),
+  ];
+}
+
+function sweepLine(
+  sweeps: readonly Sweep[],
+  text: Pick<Advice, 'kind' | 'title' | 'detail' | 'assumption'>,
+): Advice | undefined {
   const [top] = sweeps;
   if (top === undefined) return undefined;
-  const bytes = sweeps.reduce((sum, cause) => sum + cause.bytes, 0);
-  const others = sweeps.length > 1 ? ` and ${countWords(sweeps.length - 1, 'more writer')}` : '';
+  const others = sweeps.length > 1 ? ` and ${countWords(sweeps.length - 1, 'other writer')}` : '';
   return {
-    kind: 'sweep',
-    title: 'keep children from sweeping through inherited memory',
-    detail:
-      `${writerWords(top.writer)}${others} wrote to inherited pages one after the other by ` +
-      `address (${percentWords(top.sequential, 1)} in order): how a garbage collection or a scan ` +
-      'that counts references looks. Freezing objects before the fork (gc.freeze), collecting ' +
-      'less in children, or keeping counters and mark bits apart from the data avoids it.',
-    keptBytes: bytes,
+    ...text,
+    detail: `${top.writer}${others} ${text.detail}`,
+    keptBytes: sweeps.reduce((sum, sweep) => sum + sweep.bytes, 0),
     precision: 'inferred',
-    assumption:
-      'no other write would have hit the same pages later: only first writes are recorded',
   };
 }
 

@@ -5,6 +5,8 @@ import type { RegionReport, Strip } from './report.js';
 
 const MOST_BINS = 240;
 const MOST_STRIPS = 8;
+/** Smaller regions have no picture, but for the first. */
+const LEAST_COPIES = 32;
 const MOST_ROWS = 12;
 
 /** Regions of the collector's numbering that the report has, most copied first. */
@@ -56,7 +58,9 @@ export function regionReports(collector: Collector): RegionSummary {
     .sort((a, b) => b.copies - a.copies || b.sharedPages - a.sharedPages);
   const strips = stripsOf(
     collector,
-    kept.filter((tally) => tally.copies > 0).slice(0, MOST_STRIPS),
+    kept
+      .filter((tally, rank) => tally.copies >= (rank === 0 ? 1 : LEAST_COPIES))
+      .slice(0, MOST_STRIPS),
   );
   const reports = kept.map((tally): RegionReport => {
     const region = collector.regions.all[tally.region];

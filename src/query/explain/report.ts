@@ -214,7 +214,7 @@ export interface FanOutReport {
 
 /** A change that would have kept memory shared. Always inferred: the change was not made. */
 export interface Advice {
-  readonly kind: 'exec' | 'sweep' | 'write-before-fork' | 'refork' | 'shorter' | 'discard';
+  readonly kind: 'exec' | 'sweep' | 'walk' | 'write-before-fork' | 'refork' | 'shorter' | 'discard';
   readonly title: string;
   readonly detail: string;
   /** Memory that would not have been copied (or page-table entries × page size, for `exec`). */

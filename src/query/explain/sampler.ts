@@ -7,7 +7,7 @@ import type { ForkCurve, ProcessCurve, Timeline } from './report.js';
 import type { Space } from './space.js';
 
 /** Most points in time that a report has. */
-export const MOST_SAMPLES = 400;
+const MOST_SAMPLES = 400;
 const FIRST_INTERVAL_NS = 1e6;
 
 /** Rows of one series, from the sample at which it began. */
@@ -41,9 +41,16 @@ export class Sampler {
     sets: SharerSets,
   ): void {
     if (nowNs < this.nextNs) return;
+    const at = this.gridBefore(nowNs);
+    this.record(at, spaces, forks, sets);
+    // The interval may have doubled.
+    this.nextNs = this.gridBefore(nowNs) + this.intervalNs;
+  }
+
+  /** Last point of the grid that is not behind a time. */
+  private gridBefore(nowNs: number): number {
     const index = Math.floor((nowNs - this.startNs) / this.intervalNs);
-    this.record(this.startNs + index * this.intervalNs, spaces, forks, sets);
-    this.nextNs = this.startNs + (index + 1) * this.intervalNs;
+    return this.startNs + index * this.intervalNs;
   }
 
   /** A sample at the very end, whatever the grid says. */
@@ -53,7 +60,7 @@ export class Sampler {
     forks: readonly ForkLedger[],
     sets: SharerSets,
   ): void {
-    if (this.times.at(-1) !== nowNs) this.record(nowNs, spaces, forks, sets);
+    if ((this.times.at(-1) ?? -1) < nowNs) this.record(nowNs, spaces, forks, sets);
   }
 
   timeline(): Timeline {

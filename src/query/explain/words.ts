@@ -25,6 +25,7 @@ export function percentWords(part: number, whole: number): string {
 
 /** `350 ms`, `2.41 s`. */
 export function timeWords(ns: number): string {
+  if (ns === 0) return '0 s';
   if (ns < 1e6) return `${Math.round(ns / 1e3)} µs`;
   if (ns < 1e9) return `${Math.round(ns / 1e6)} ms`;
   return ns < 120e9 ? `${(ns / 1e9).toFixed(2)} s` : `${(ns / 60e9).toFixed(1)} min`;
