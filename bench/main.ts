@@ -7,6 +7,7 @@ import { coldStartBenchmarks } from './cold_start.bench.js';
 import { engineBenchmarks } from './engine.bench.js';
 import { type Benchmark, type Report, runBenchmark } from './harness.js';
 import { intervalTreeBenchmarks } from './interval_tree.bench.js';
+import { pageMapBenchmarks } from './page_map.bench.js';
 import { recordingDecodeBenchmarks } from './recording_decode.bench.js';
 
 /** Every benchmark, in the order of the report. */
@@ -15,6 +16,7 @@ const benchmarks: readonly Benchmark[] = [
   ...intervalTreeBenchmarks,
   ...engineBenchmarks,
   ...recordingDecodeBenchmarks,
+  ...pageMapBenchmarks,
 ];
 
 function formatReport({ item, measurements, name, problems, slope }: Report): string {

@@ -1,5 +1,6 @@
 import type { LiveReport } from '../query/live.js';
 import type { Cli } from './command.js';
+import { counted } from './counted.js';
 import { formatBytes, formatCount, formatRate } from './format.js';
 import { printable } from './sanitize.js';
 import { printTable } from './table.js';
@@ -17,7 +18,7 @@ export function headline(report: LiveReport, exact: boolean): string {
   if (total.processCount === 1) {
     return `one process maps ${bytes(total.distinctBytes)}, ${bytes(total.ussBytes)} of it alone`;
   }
-  const processes = `${formatCount(total.processCount)} processes`;
+  const processes = counted(total.processCount, 'process');
   if (total.overstatement < 1.005) {
     return `${processes} map ${bytes(total.distinctBytes)} and share nothing among themselves`;
   }
@@ -48,14 +49,15 @@ export function methodLine({ method }: LiveReport): string {
   else if (method.movedPages === 0) parts.push('nothing moved meanwhile');
   else {
     parts.push(
-      `${formatCount(method.movedPages)} pages of ${method.movedPids.length} processes moved ` +
-        'between two readings; the second counts',
+      `${counted(method.movedPages, 'page')} of ${counted(method.movedPids.length, 'process')} ` +
+        'moved between two readings; the second counts',
     );
   }
   const { vanishedPids, deniedPids, skippedPages } = method;
-  if (vanishedPids.length > 0) parts.push(`${vanishedPids.length} processes ended meanwhile`);
+  if (vanishedPids.length > 0)
+    parts.push(`${counted(vanishedPids.length, 'process')} ended meanwhile`);
   if (deniedPids.length > 0) parts.push(`no right to read ${deniedPids.join(' ')}`);
-  if (skippedPages > 0) parts.push(`${formatCount(skippedPages)} pages of devices left out`);
+  if (skippedPages > 0) parts.push(`${counted(skippedPages, 'page')} of devices left out`);
   return parts.join('; ');
 }
 

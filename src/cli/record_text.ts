@@ -2,6 +2,7 @@ import type { CleanUpReport } from '../linux/clean_up.js';
 import type { FlagRecordReport } from '../linux/flag_recorder.js';
 import type { RecordReport, SnapshotReport } from '../linux/recorder_options.js';
 import type { Cli } from './command.js';
+import { counted } from './counted.js';
 import { formatBytes, formatCount, formatDuration, formatPercent, formatRate } from './format.js';
 import { printable } from './sanitize.js';
 import { printTable } from './table.js';
@@ -11,14 +12,14 @@ export function noteCleanUp(cli: Cli, { instances, cgroups, resumedPids }: Clean
   if (instances.length + cgroups.length + resumedPids.length === 0) return;
   const resumed = resumedPids.length === 0 ? '' : `, resumed ${resumedPids.join(' ')}`;
   cli.note(
-    `cleaned up after a killed recorder: ${instances.length} trace instances, ` +
-      `${cgroups.length} cgroups${resumed}`,
+    `cleaned up after a killed recorder: ${counted(instances.length, 'trace instance')}, ` +
+      `${counted(cgroups.length, 'cgroup')}${resumed}`,
   );
 }
 
 /** One line for each snapshot while recording. */
 export function snapshotLine({ name, processes, anonPages, pauseMs }: SnapshotReport): string {
-  const pages = `${formatCount(anonPages)} anonymous pages in ${processes} processes`;
+  const pages = `${counted(anonPages, 'anonymous page')} in ${counted(processes, 'process')}`;
   return `snapshot ${name}: ${pages}, held ${formatDuration(pauseMs)}`;
 }
 
@@ -52,7 +53,7 @@ export function printRecord(cli: Cli, report: RecordReport): void {
   const held =
     report.snapshots.length === 0
       ? 'no snapshot: the replay cannot be checked'
-      : `${report.snapshots.length} snapshots held it ${formatDuration(pausedMs)} in all, ` +
+      : `${counted(report.snapshots.length, 'snapshot')} held it ${formatDuration(pausedMs)} in all, ` +
         `${formatDuration(longestMs)} at most`;
   cli.print(
     `recorded  ${formatCount(report.events)} events in ${formatDuration(report.durationMs)} ` +

@@ -2,6 +2,7 @@ import type { HeldObject, WhoObjectReport } from '../query/who_object.js';
 import type { PageHolder, WhoPageReport } from '../query/who_page.js';
 import type { WhoProcessReport } from '../query/who_process.js';
 import type { Cli } from './command.js';
+import { counted } from './counted.js';
 import { formatBytes, formatCount, formatDuration } from './format.js';
 import { printable } from './sanitize.js';
 import { printTable } from './table.js';
@@ -17,8 +18,8 @@ const STATE_TEXT: Readonly<Record<WhoPageReport['state'], string>> = {
 function holderText(holder: PageHolder): string {
   switch (holder.kind) {
     case 'mappings': {
-      const processes = `${formatCount(holder.processCount)} processes`;
-      return `${formatCount(holder.count)} mappings (${processes} found)`;
+      const processes = counted(holder.processCount, 'process');
+      return `${counted(holder.count, 'mapping')} (${processes} found)`;
     }
     case 'page cache':
       return `the page cache${holder.file === '' ? '' : ` of ${printable(holder.file)}`}`;
@@ -85,7 +86,7 @@ export function printWhoPage(cli: Cli, report: WhoPageReport): void {
   );
   if (report.missingMappings > 0) {
     cli.note(
-      `the kernel counts ${formatCount(report.missingMappings)} mappings that were not found: ` +
+      `the kernel counts ${counted(report.missingMappings, 'mapping')} more than were found: ` +
         'a process moved them meanwhile or may not be read',
     );
   }
@@ -131,7 +132,7 @@ function printObject(cli: Cli, object: HeldObject): void {
   printTable(
     cli,
     {
-      title: `held by ${formatCount(object.holders.length)} processes`,
+      title: `held by ${counted(object.holders.length, 'process')}`,
       precision: 'exact',
       empty: 'nobody',
       columns: [
@@ -196,7 +197,7 @@ export function printWhoProcess(cli: Cli, report: WhoProcessReport): void {
     report.partners,
   );
   if (report.unreadRelatives > 0) {
-    cli.print(`  ${formatCount(report.unreadRelatives)} more relatives were not read`);
+    cli.print(`  ${counted(report.unreadRelatives, 'relative')} more not read`);
   }
 }
 

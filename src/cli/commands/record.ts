@@ -12,6 +12,7 @@ import type {
 import { DEEP_SETS, DEFAULT_SETS } from '../../linux/trace_events.js';
 import { defineCommand } from '../command.js';
 import type { Cli } from '../command.js';
+import { counted } from '../counted.js';
 import { EXIT_LOST_EVENTS, EXIT_OK } from '../exit_code.js';
 import type { ExitCode } from '../exit_code.js';
 import { parseDurationMs, parsePids } from '../parse_duration.js';
@@ -61,7 +62,7 @@ export const command = defineCommand<[string[]], Options>({
     try {
       report = await record(recordOptions, {
         cleanedUp: (cleaned) => noteCleanUp(cli, cleaned),
-        started: (pids) => cli.note(`recording ${pids.length} processes; ^C ends it`),
+        started: (pids) => cli.note(`recording ${counted(pids.length, 'process')}; ^C ends it`),
         snapshotTaken: (snapshot) => cli.note(snapshotLine(snapshot)),
         progress: (events) => progress.update(events),
       });

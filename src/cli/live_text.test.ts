@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { anon, testPicture, testProcess } from '../../test/support/page_map_picture.js';
+import { printedCli } from '../../test/support/printed_cli.js';
+import { computeLive } from '../query/live.js';
+import type { PictureMethod } from '../query/page_map.js';
+import { headline, methodLine, printLive } from './live_text.js';
+
+const FAMILY = testPicture([
+  testProcess(10, anon(1, 2, 3)),
+  testProcess(11, anon(1, 2, 4), { comm: 'evil\u001b[31m\nname' }),
+]);
+
+test('prints the totals, the processes and the matrix', () => {
+  const cli = printedCli();
+  printLive(cli, computeLive(FAMILY));
+  expect(cli.lines.map((line) => line.trimEnd())).toMatchInlineSnapshot(`
+    [
+      "2 processes use 16.0 KiB: adding up RSS (24.0 KiB) overstates 1.5 times",
+      "shared inside 8.0 KiB, with others 0 B; killing all frees 16.0 KiB",
+      "",
+      "processes by PSS (exact)",
+      "  PID  name            RSS      PSS      USS  shared inside  outside  freed if killed",
+      "  10   worker     12.0 KiB  8.0 KiB  4.0 KiB        8.0 KiB      0 B          4.0 KiB",
+      "  11   evil name  12.0 KiB  8.0 KiB  4.0 KiB        8.0 KiB      0 B          4.0 KiB",
+      "",
+      "shared by two; diagonal: by nobody (exact)",
+      "  PID       10       11",
+      "  10   4.0 KiB  8.0 KiB",
+      "  11   8.0 KiB  4.0 KiB",
+      "",
+      "10 entries at 10.0 k/s of CPU; nothing moved meanwhile",
+    ]
+  `);
+});
+
+test('a report without sharing says so', () => {
+  const alone = testPicture([testProcess(10, anon(1)), testProcess(11, anon(2))]);
+  expect(headline(computeLive(alone), false)).toBe(
+    '2 processes map 8.0 KiB and share nothing among themselves',
+  );
+  const one = testPicture([testProcess(10, anon(1, 2))]);
+  expect(headline(computeLive(one), false)).toBe('one process maps 8.0 KiB, 8.0 KiB of it alone');
+});
+
+test('says what moved, what ended and what was closed to it', () => {
+  const line = (method: Partial<PictureMethod>): string => {
+    const report = computeLive(FAMILY);
+    return methodLine({ ...report, method: { ...report.method, ...method } });
+  };
+  expect(line({})).toContain('nothing moved meanwhile');
+  expect(line({ consistency: 'frozen' })).toContain('all held meanwhile');
+  expect(line({ movedPages: 1234, movedPids: [10] })).toContain('1,234 pages of 1 process moved');
+  expect(line({ vanishedPids: [5, 6] })).toContain('2 processes ended meanwhile');
+  expect(line({ deniedPids: [1] })).toContain('no right to read 1');
+  expect(line({ entriesRead: 5_000_000, cpuMs: 500 })).toContain('5,000,000 entries at 10.0 M/s');
+});
+
+test('without frames it prints no matrix and names what is missing', () => {
+  const method = { ...FAMILY.method, hasFrames: false };
+  const cli = printedCli();
+  printLive(cli, computeLive({ ...FAMILY, method }));
+  expect(cli.lines.join('\n')).not.toContain('shared by two');
+  expect(cli.notes.join('\n')).toContain('CAP_SYS_ADMIN');
+});
