@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { numberField, parseFields, parseStat } from './proc_text.js';
 import type { ProcessStat } from './proc_text.js';
 
@@ -116,15 +116,6 @@ export function readCgroup(pid: number): string {
 export function readUnifiedCgroup(pid: number | 'self'): string | undefined {
   const text = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
   return /^0::(.*)$/m.exec(text)?.[1];
-}
-
-/** The program that a process runs, for display only; empty if hidden or gone. */
-export function readExe(pid: number): string {
-  try {
-    return readlinkSync(`/proc/${pid}/exe`);
-  } catch {
-    return '';
-  }
 }
 
 /** The given processes and all their descendants that run now, ascending. */

@@ -52,7 +52,7 @@ export function openTracefs(): string {
 
 function mountTracefs(): string | undefined {
   if (!existsSync(STANDARD_MOUNT)) return undefined;
-  const { status } = spawnSync('mount', ['-t', 'tracefs', 'nodev', STANDARD_MOUNT]);
+  const { status } = spawnSync('/bin/mount', ['-t', 'tracefs', 'nodev', STANDARD_MOUNT]);
   return status === 0 ? STANDARD_MOUNT : undefined;
 }
 
