@@ -11,7 +11,8 @@ import { punchHole, truncateFile } from './file/truncate.js';
 import { setHugetlbPool } from './hugetlb/pool.js';
 import { ksmScan, ksmUnmergeAll } from './ksm/scan.js';
 import { setKsmKnob } from './ksm/knobs.js';
-import { resultOf, type Machine } from './machine.js';
+import type { MachineContext } from './machine_context.js';
+import { resultOf } from './result.js';
 import { compactMemory } from './migrate/compaction.js';
 import type { Op } from './op/prims.js';
 import type { Operation, OperationResult, PageValue } from './operation.js';
@@ -25,7 +26,7 @@ import { runLengthCode } from './run_length.js';
 const DONE: OperationResult = { ret: 0 };
 
 /** Performs one operation; see `Machine.apply`. */
-export function* execute(machine: Machine, operation: Operation): Op<OperationResult> {
+export function* execute(machine: MachineContext, operation: Operation): Op<OperationResult> {
   const { kernel } = machine;
   switch (operation.op) {
     case 'fork':
@@ -111,7 +112,7 @@ type FileOperation = Extract<
   { readonly op: 'file' | 'filewrite' | 'fileread' | 'ftruncate' | 'punch' }
 >;
 
-function* executeFile(machine: Machine, operation: FileOperation): Op<OperationResult> {
+function* executeFile(machine: MachineContext, operation: FileOperation): Op<OperationResult> {
   const { kernel } = machine;
   if (operation.op === 'file') {
     if (machine.files.has(operation.id)) {
@@ -147,7 +148,7 @@ function* executeFile(machine: Machine, operation: FileOperation): Op<OperationR
 }
 
 /** Turns a knob; an unknown one is an input error. */
-function setKnob(machine: Machine, key: string, value: string | number): void {
+function setKnob(machine: MachineContext, key: string, value: string | number): void {
   const { kernel } = machine;
   if (setThpKnob(kernel, key, value) || setKsmKnob(kernel, key, value)) return;
   if (key === 'page_cluster') {

@@ -7,7 +7,8 @@ import {
   type FaultCounts,
 } from './fault/access.js';
 import { VM_FAULT_ERROR, VM_FAULT_SIGBUS, VM_FAULT_USERFAULT } from './fault/fault_flags.js';
-import { resultOf, type Machine } from './machine.js';
+import type { MachineContext } from './machine_context.js';
+import { resultOf } from './result.js';
 import type { Op } from './op/prims.js';
 import type { Operation, OperationResult, PageValue } from './operation.js';
 import { runLengthCode } from './run_length.js';
@@ -32,7 +33,7 @@ type AccessOperation = Extract<
 >;
 
 /** Operations that touch the contents of pages. */
-export function* executeAccess(machine: Machine, operation: AccessOperation): Op<OperationResult> {
+export function* executeAccess(machine: MachineContext, operation: AccessOperation): Op<OperationResult> {
   const { kernel } = machine;
   const process = kernel.processes.get(operation.p);
   if (process === undefined) return resultOf(-ESRCH);
@@ -84,7 +85,7 @@ export function* executeAccess(machine: Machine, operation: AccessOperation): Op
 }
 
 /** Reads the first word of each page; a page that raises a signal gives its name. */
-function* readPages(machine: Machine, mm: Mm, vpn: number, count: number): Op<OperationResult> {
+function* readPages(machine: MachineContext, mm: Mm, vpn: number, count: number): Op<OperationResult> {
   const counts: FaultCounts = { minor: 0, major: 0 };
   const values: PageValue[] = [];
   for (let i = 0; i < count; i += 1) {
@@ -96,7 +97,7 @@ function* readPages(machine: Machine, mm: Mm, vpn: number, count: number): Op<Op
 
 /** Writes the first word of each page; values are reported only if a signal was raised. */
 function* writePages(
-  machine: Machine,
+  machine: MachineContext,
   mm: Mm,
   vpn: number,
   count: number,

@@ -1,5 +1,6 @@
 import { ESRCH } from './errno.js';
-import { resultOf, type Machine } from './machine.js';
+import type { MachineContext } from './machine_context.js';
+import { resultOf } from './result.js';
 import { injectError } from './memory_failure/inject.js';
 import { migrateMm, movePages } from './migrate/move_pages.js';
 import type { Op } from './op/prims.js';
@@ -23,7 +24,7 @@ type ManagementOperation = Extract<
 
 /** What administrators and monitors do with the memory of a process. */
 export function* executeManagement(
-  machine: Machine,
+  machine: MachineContext,
   operation: ManagementOperation,
 ): Op<OperationResult> {
   const { kernel, regionStart } = machine;

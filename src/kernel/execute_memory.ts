@@ -1,5 +1,6 @@
 import { EINVAL, ESRCH } from './errno.js';
-import { resultOf, type Machine } from './machine.js';
+import type { MachineContext } from './machine_context.js';
+import { resultOf } from './result.js';
 import type { Op } from './op/prims.js';
 import type { Operation, OperationResult } from './operation.js';
 import { setMergeAny } from './ksm/prctl.js';
@@ -44,7 +45,7 @@ type MemoryOperation = Extract<
 
 /** System calls on the address space of one process. */
 export function* executeMemoryOperation(
-  machine: Machine,
+  machine: MachineContext,
   operation: MemoryOperation,
 ): Op<OperationResult> {
   const process = machine.kernel.processes.get(operation.p);
@@ -52,7 +53,7 @@ export function* executeMemoryOperation(
   return yield* executeOnMm(machine, process.mm, operation);
 }
 
-function* executeOnMm(machine: Machine, mm: Mm, operation: MemoryOperation): Op<OperationResult> {
+function* executeOnMm(machine: MachineContext, mm: Mm, operation: MemoryOperation): Op<OperationResult> {
   const { kernel, regionStart } = machine;
   switch (operation.op) {
     case 'mmap':
@@ -101,7 +102,7 @@ function* executeOnMm(machine: Machine, mm: Mm, operation: MemoryOperation): Op<
 }
 
 function* mmap(
-  machine: Machine,
+  machine: MachineContext,
   mm: Mm,
   operation: Extract<Operation, { readonly op: 'mmap' }>,
 ): Op<OperationResult> {
@@ -122,7 +123,7 @@ function* mmap(
 }
 
 /** A page number counts from the region start in results too. */
-function pageResult(machine: Machine, value: number): OperationResult {
+function pageResult(machine: MachineContext, value: number): OperationResult {
   return value < 0 ? resultOf(value) : { ret: value - machine.regionStart };
 }
 

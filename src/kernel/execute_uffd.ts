@@ -1,6 +1,7 @@
 import { RmapError } from '../base/errors.js';
 import { ESRCH } from './errno.js';
-import { resultOf, type Machine } from './machine.js';
+import type { MachineContext } from './machine_context.js';
+import { resultOf } from './result.js';
 import type { Op } from './op/prims.js';
 import type { Operation, OperationResult } from './operation.js';
 import { parseUffdFeatures } from './uffd/context.js';
@@ -24,7 +25,7 @@ type UffdOperation = Extract<
 >;
 
 /** What a process does with its userfaultfd. */
-export function* executeUffd(machine: Machine, operation: UffdOperation): Op<OperationResult> {
+export function* executeUffd(machine: MachineContext, operation: UffdOperation): Op<OperationResult> {
   const { kernel, regionStart } = machine;
   const mm = kernel.processes.get(operation.p)?.mm;
   if (mm === undefined) return resultOf(-ESRCH);

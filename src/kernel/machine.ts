@@ -1,9 +1,9 @@
 import { RmapError } from '../base/errors.js';
-import { errnoName } from './errno.js';
 import { execute } from './execute.js';
 import { Kernel } from './kernel.js';
 import { runToEnd, type Op } from './op/prims.js';
-import type { Operation, OperationResult } from './operation.js';
+import type { MachineContext } from './machine_context.js';
+import type { FileId, Operation, OperationResult } from './operation.js';
 import { drainMlock } from './phys/mlock.js';
 import { DEFAULT_PROFILE, type Profile } from './profile.js';
 import { canonicalState } from './state/canonical_state.js';
@@ -11,7 +11,6 @@ import { fingerprintKernel } from './state/fingerprint.js';
 import type { MachineState } from './state/state_types.js';
 import { createProcess } from './syscalls/process.js';
 import type { AddressSpace } from './vm/address_space.js';
-import type { FileId } from './operation.js';
 
 export interface MachineOptions {
   /** Build options and size; missing ones are those of `DEFAULT_PROFILE`. */
@@ -25,7 +24,7 @@ export interface MachineOptions {
  * only way to change it; the same operations give the same state and the same fingerprint.
  * Process 0 exists from the start.
  */
-export class Machine {
+export class Machine implements MachineContext {
   readonly kernel: Kernel;
   readonly regionStart: number;
   /** Files made by `file` operations. */
@@ -68,9 +67,4 @@ export class Machine {
     if (mapping === undefined) throw new RmapError('input', `file ${id} was never created`);
     return mapping;
   }
-}
-
-/** A result for a value or a negated errno. */
-export function resultOf(value: number): OperationResult {
-  return value < 0 ? { ret: -1, err: errnoName(value) } : { ret: value };
 }

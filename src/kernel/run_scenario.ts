@@ -25,14 +25,14 @@ export function runScenario(
   const machine = new Machine(options);
   const results: Array<OperationResult & { readonly i: number }> = [];
   const states: MachineState[] = [];
-  operations.forEach((operation, i) => {
+  for (const [i, operation] of operations.entries()) {
     if (operation.op === 'dump') {
       states.push(machine.state(operation.label, i));
     } else {
       results.push({ i, ...applyNumbered(machine, operation, i) });
     }
     options.afterOperation?.(machine, i);
-  });
+  }
   states.push(machine.state('final', operations.length));
   return { results, states };
 }

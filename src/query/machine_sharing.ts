@@ -2,13 +2,7 @@ import { NIL } from '../base/units.js';
 import type { Machine } from '../kernel/machine.js';
 import { folioPrecisePageMapcount, isAnonFolio, isKsmFolio } from '../kernel/phys/folio.js';
 import { PG_ANON_EXCLUSIVE } from '../kernel/phys/page_flags.js';
-import {
-  KIND_MASK,
-  KIND_SWAP,
-  PTE_LEAF,
-  PTE_PRESENT,
-  PTE_SPECIAL,
-} from '../kernel/pgtable/pte.js';
+import { KIND_MASK, KIND_SWAP, PTE_LEAF, PTE_PRESENT, PTE_SPECIAL } from '../kernel/pgtable/pte.js';
 import { runToEnd } from '../kernel/op/prims.js';
 import { findMappers } from '../kernel/rmap/find_mappers.js';
 import { pageAt, walkEntries } from '../kernel/state/page_walk.js';

@@ -14,13 +14,11 @@ describe('copy-on-write matrix', () => {
     expect(rows.map(({ number }) => number)).toEqual(Array.from({ length: 778 }, (_, i) => i + 1));
   });
 
-  for (const name of new Set(rows.map((row) => row.test))) {
-    test(name, { timeout: 120_000 }, () => {
-      const answers = rows.filter((row) => row.test === name).map(answerCowRow);
-      const wrong = answers.filter(({ engine, expected }) => engine !== expected);
-      expect(wrong).toEqual([]);
-    });
-  }
+  const names = [...new Set(rows.map((row) => row.test))];
+  test.each(names)('%s', { timeout: 120_000 }, (name) => {
+    const answers = rows.filter((row) => row.test === name).map(answerCowRow);
+    expect(answers.filter(({ engine, expected }) => engine !== expected)).toEqual([]);
+  });
 
   test('the five leaks that Linux knows leak here', { timeout: 60_000 }, () => {
     const known = rows.filter(({ linux }) => linux === 'xfail');

@@ -68,7 +68,7 @@ function* dropFileRange(
     if (isInside(kernel, head, start, end)) removeCacheFolio(kernel, mapping, head);
     else zeroPart(kernel, head, start, end);
   }
-  for (const index of [...mapping.disk.keys()]) {
+  for (const index of mapping.disk.keys()) {
     if (index >= start && index < end) mapping.disk.delete(index);
   }
   freeShmemSwapRange(kernel, mapping, start, end);

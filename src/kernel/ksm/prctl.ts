@@ -15,7 +15,9 @@ import { VM_MERGEABLE } from '../vm/vm_flags.js';
 export function* setMergeAny(kernel: Kernel, mm: Mm, isOn: boolean): Op<number> {
   if (!kernel.profile.ksm) return -EINVAL;
   yield* downWrite(mm.mmapLock);
-  const result = yield* isOn ? enableMergeAny(kernel, mm) : disableMergeAny(kernel, mm);
+  let result: number;
+  if (isOn) result = yield* enableMergeAny(kernel, mm);
+  else result = yield* disableMergeAny(kernel, mm);
   yield* upWrite(mm.mmapLock);
   return result;
 }

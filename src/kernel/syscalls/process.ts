@@ -52,8 +52,8 @@ export function* doExit(kernel: Kernel, id: number): Op<number> {
   if (process === undefined) return 0;
   kernel.processes.delete(id);
   yield* dropMm(kernel, process);
-  for (const key of [...process.pipes.keys()]) closePipe(kernel, process, key);
-  for (const key of [...process.rings.keys()]) closeRing(kernel, process, key);
+  for (const key of process.pipes.keys()) closePipe(kernel, process, key);
+  for (const key of process.rings.keys()) closeRing(kernel, process, key);
   return 0;
 }
 
