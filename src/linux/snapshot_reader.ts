@@ -89,25 +89,43 @@ function needsFlags(vma: SmapsEntry, hugeEverywhere: boolean): boolean {
 }
 
 /**
- * Mapcounts and flags of anonymous pages. A page that pagemap calls exclusive has mapcount 1 by
- * definition, and in plain memory no flags of interest: looking it up would lengthen the pause
- * for nothing.
+ * Mapcounts and flags of anonymous pages, as few as will do, because looking them up is most of
+ * the pause. A page that pagemap calls exclusive has mapcount 1 by definition. In plain memory no
+ * flag is of interest but that of the zero page, whose mappings are not counted.
  */
 function readFrames(processes: readonly FrozenProcess[], files: FrameFiles): FrameFacts {
-  const wanted = new FrameSet();
+  const counted = new FrameSet();
+  const flagged = new FrameSet();
   for (const { rows, vmas, rowEnds } of processes) {
     let row = 0;
     for (const [index, vma] of vmas.entries()) {
-      const all = needsFlags(vma, files.hugeEverywhere);
-      const skipped = PAGE_FLAG.file | (all ? 0 : PAGE_FLAG.exclusive);
+      const isFlagged = needsFlags(vma, files.hugeEverywhere);
       for (const end = rowEnds[index] ?? 0; row < end; row++) {
         const flags = rows.flags[row] ?? 0;
-        if ((flags & skipped) === 0) wanted.add(rows.pfn[row] ?? 0);
+        if ((flags & PAGE_FLAG.file) !== 0) continue;
+        const isShared = (flags & PAGE_FLAG.exclusive) === 0;
+        const pfn = rows.pfn[row] ?? 0;
+        if (isShared || isFlagged) counted.add(pfn);
+        if (isFlagged) flagged.add(pfn);
       }
     }
   }
-  const pfn = wanted.sorted();
-  return { pfn, mapcount: files.counts.read(pfn), flags: files.flags.read(pfn) };
+  const pfn = counted.sorted();
+  const mapcount = files.counts.read(pfn);
+  for (const [index, count] of mapcount.entries()) if (count === 0) flagged.add(pfn[index] ?? 0);
+  return { pfn, mapcount, flags: spread(flagged.sorted(), files.flags, pfn) };
+}
+
+/** Flags of some frames of a sorted list; 0 for the others. */
+function spread(wanted: Uint32Array, file: FrameFile, pfn: Uint32Array): Uint32Array {
+  const known = file.read(wanted);
+  const flags = new Uint32Array(pfn.length);
+  let index = 0;
+  for (const [row, frame] of wanted.entries()) {
+    while (pfn[index] !== frame) index++;
+    flags[index] = known[row] ?? 0;
+  }
+  return flags;
 }
 
 /** The files with facts on page frames. Opening them needs CAP_SYS_ADMIN. */
