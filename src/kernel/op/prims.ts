@@ -36,6 +36,12 @@ export interface Point {
   readonly key: number;
 }
 
+/**
+ * Whether another CPU can come in at the points of this build. Where none can, code may do the same
+ * work in another order.
+ */
+export const canInterleave: boolean = true;
+
 /** A kernel function that other CPUs can interleave with. In the fast build simply `T`. */
 export type Op<T> = Generator<Point, T, unknown>;
 
@@ -123,11 +129,6 @@ export function* fullBarrier(): Op<void> {
 /** A read barrier. @kernel smp_rmb */
 export function* readBarrier(): Op<void> {
   yield point('fence', 'rmb');
-}
-
-/** A write barrier. @kernel smp_wmb */
-export function* writeBarrier(): Op<void> {
-  yield point('fence', 'wmb');
 }
 
 /** Enters a section during which freed objects keep their memory. @kernel rcu_read_lock */

@@ -29,6 +29,12 @@ export interface Point {
   readonly key: number;
 }
 
+/**
+ * Whether another CPU can come in at the points of this build. Where none can, code may do the same
+ * work in another order.
+ */
+export const canInterleave: boolean = false;
+
 /** A kernel function that other CPUs can interleave with. Here simply its result. */
 export type Op<T> = T;
 
@@ -81,9 +87,6 @@ export function fullBarrier(): void {}
 
 /** A read barrier. @kernel smp_rmb */
 export function readBarrier(): void {}
-
-/** A write barrier. @kernel smp_wmb */
-export function writeBarrier(): void {}
 
 /** Enters a section during which freed objects keep their memory. @kernel rcu_read_lock */
 export function rcuReadLock(): void {}

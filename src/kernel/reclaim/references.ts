@@ -9,11 +9,26 @@ export type References = 'reclaim' | 'reclaimClean' | 'keep' | 'activate' | 'loc
 
 /**
  * Judges a folio by the accessed bits of all its mappings, which are cleared (spec 40 §4).
- * `locked`: a locked VMA maps it. @kernel folio_check_references
+ * @kernel folio_check_references
  */
 export function* folioCheckReferences(kernel: Kernel, head: number, memcg: number): Op<References> {
-  const { flags } = kernel.memory;
   const { referenced, vmFlags } = yield* folioReferenced(kernel, head, true, memcg);
+  return judgeReferences(kernel, head, referenced, vmFlags);
+}
+
+/**
+ * Judges a folio by what was found. `locked`: a locked VMA maps it.
+ *
+ * @param referenced VMAs that used it, or -1 if they could not be asked.
+ * @param vmFlags Flags of those VMAs.
+ */
+export function judgeReferences(
+  kernel: Kernel,
+  head: number,
+  referenced: number,
+  vmFlags: number,
+): References {
+  const { flags } = kernel.memory;
   const wasReferenced = (flags[head] & PG_REFERENCED) !== 0;
   flags[head] &= ~PG_REFERENCED;
   if ((vmFlags & VM_LOCKED) !== 0) return 'locked';

@@ -65,8 +65,19 @@ export function* shrinkFolio(kernel: Kernel, head: number, batch: ShrinkBatch): 
   }
   if (folioMapcount(kernel, head) > 0) {
     yield* tryToUnmap(kernel, head, unmapFlags(kernel, head), batch.tlb);
-    if (folioMapcount(kernel, head) > 0) return activate(kernel, head, 'stuck');
   }
+  return yield* finishUnmapped(kernel, head, references, batch);
+}
+
+/** Frees a folio whose mappings should be gone by now, if nothing else holds it. */
+export function* finishUnmapped(
+  kernel: Kernel,
+  head: number,
+  references: References,
+  batch: ShrinkBatch,
+): Op<Outcome> {
+  const { flags } = kernel.memory;
+  if (folioMapcount(kernel, head) > 0) return activate(kernel, head, 'stuck');
   if (folioMaybeDmaPinned(kernel, head)) return activate(kernel, head, 'stuck');
   if (isSmallAndSwappable(kernel, head)) {
     tryToUnmapFlushDirty(kernel, batch.tlb);
@@ -80,7 +91,7 @@ export function* shrinkFolio(kernel: Kernel, head: number, batch: ShrinkBatch): 
 }
 
 /** A folio that cannot or should not go becomes active, and gives its slots back if they are short. */
-function activate(kernel: Kernel, head: number, outcome: Outcome): Outcome {
+export function activate(kernel: Kernel, head: number, outcome: Outcome): Outcome {
   const { flags } = kernel.memory;
   const isMlocked = (flags[head] & PG_MLOCKED) !== 0;
   if ((flags[head] & PG_SWAPCACHE) !== 0 && (isMlocked || kernel.swap.isFull)) {

@@ -1,11 +1,14 @@
+import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioFree, folioPageCount } from '../phys/folio.js';
 import { PG_ACTIVE, PG_ISOLATED, PG_LRU, PG_UNEVICTABLE } from '../phys/page_flags.js';
 import { TlbBatch, tryToUnmapFlush } from '../rmap/tlb_batch.js';
+import { areaForRuns, takeRun } from './anon_run.js';
 import { folioPutbackLru } from './isolate.js';
 import type { ShrinkBatch, ShrinkControl, ShrinkResult } from './shrink_control.js';
 import { shrinkFolio, type Outcome } from './shrink_folio.js';
+import { shrinkRun } from './shrink_run.js';
 
 /**
  * Reclaims isolated folios in the given order, as far as possible, and puts back the others
@@ -25,17 +28,25 @@ export function* shrinkFolioList(
   };
   const freed: number[] = [];
   const written: number[] = [];
-  for (let head = batch.pending.pop(); head !== undefined; head = batch.pending.pop()) {
-    const outcome: Outcome = yield* shrinkFolio(kernel, head, batch);
-    if (outcome === 'again') {
-      batch.pending.push(head);
-    } else if (outcome === 'freed') {
+  const report = (head: number, outcome: Outcome): void => {
+    if (outcome === 'freed') {
       freed.push(head);
-    } else {
-      batch.kept.push(head);
-      if (outcome === 'stuck') result.stuck.push(head);
-      if (outcome === 'written') written.push(head);
+      return;
     }
+    batch.kept.push(head);
+    if (outcome === 'stuck') result.stuck.push(head);
+    if (outcome === 'written') written.push(head);
+  };
+  while (batch.pending.length > 0) {
+    const area = areaForRuns(kernel);
+    if (area !== undefined && takeRun(kernel, batch.pending, kernel.swap.run)) {
+      yield* shrinkRun(kernel, kernel.swap.run, area, batch, report);
+      continue;
+    }
+    const head = batch.pending.pop() ?? NIL;
+    const outcome: Outcome = yield* shrinkFolio(kernel, head, batch);
+    if (outcome === 'again') batch.pending.push(head);
+    else report(head, outcome);
   }
   // Nobody may reach a page through a stale translation once it is free.
   tryToUnmapFlush(kernel, batch.tlb);

@@ -26,6 +26,11 @@ export class MmuNotifiers {
   /** One taker of all locks of an mm at a time. @kernel mm_all_locks_mutex */
   readonly allLocksMutex = new RwSem('mm_all_locks_mutex');
 
+  /** Nobody listens to any mm. */
+  get isEmpty(): boolean {
+    return this.byMm.size === 0;
+  }
+
   /** Notifiers of an mm in order of registration. */
   of(mm: Mm): readonly MmuNotifier[] {
     return this.byMm.size === 0 ? NOBODY : (this.byMm.get(mm) ?? NOBODY);

@@ -184,6 +184,31 @@ export function evictSmall(kernel: Kernel, head: number): boolean {
   const device = swap.deviceOf(entry);
   const slot = swapOffset(entry);
   if (!device.isSynchronous || device.count(slot) === 0) return false;
+  swap.folioSlots.delete(head);
+  if (swap.readahead.unused.size > 0) swap.readahead.unused.delete(head);
+  memory.flags[head] &= ~PG_SWAPCACHE;
+  evictToSlot(kernel, head, device, slot);
+  return true;
+}
+
+/**
+ * The same for a folio that has a slot of a synchronous area but was not entered in the cache, so
+ * that the only reference is the caller's. False with nothing changed if it is mapped or held.
+ */
+export function evictUncached(
+  kernel: Kernel,
+  head: number,
+  device: SwapDevice,
+  slot: number,
+): boolean {
+  const { refcount, mapcount } = kernel.memory;
+  if (mapcount[head] !== 0 || refcount[head] !== 1 || device.count(slot) === 0) return false;
+  evictToSlot(kernel, head, device, slot);
+  return true;
+}
+
+function evictToSlot(kernel: Kernel, head: number, device: SwapDevice, slot: number): void {
+  const { memory } = kernel;
   const word = memory.content[head];
   const flags = memory.flags[head];
   device.content[slot] = word;
@@ -191,12 +216,9 @@ export function evictSmall(kernel: Kernel, head: number): boolean {
     (word === 0 ? SLOT_ZERO : 0) |
     SLOT_EVICTED |
     ((flags & PG_WORKINGSET) === 0 ? 0 : SLOT_WORKINGSET);
-  swap.folioSlots.delete(head);
-  if (swap.readahead.unused.size > 0) swap.readahead.unused.delete(head);
   device.dropCache(slot);
-  memory.flags[head] = flags & ~(PG_SWAPCACHE | PG_DIRTY);
+  memory.flags[head] = flags & ~PG_DIRTY;
   memory.refcount[head] = 0;
-  return true;
 }
 
 /**

@@ -39,7 +39,7 @@ export function* swapInDirect(
   }
   if (head === NIL) return VM_FAULT_OOM;
   const pages = 2 ** order;
-  const before = vpn % pages;
+  const before = vpn & (pages - 1);
   const slot = swapOffset(swapped) - before;
   const isChanged = pageTables.payload[entry] !== swapped || pageTables.flags[entry] !== oldFlags;
   if (isChanged || !claimSlots(device, slot, pages)) {
@@ -110,7 +110,7 @@ function isOrderUsable(
   if (!blockFitsVma(vma, vpn, order)) return false;
   const { payload, flags } = kernel.pageTables;
   const pages = 2 ** order;
-  const before = vpn % pages;
+  const before = vpn & (pages - 1);
   const first = entry - before;
   if (Math.floor(first / ENTRIES_PER_TABLE) !== Math.floor(entry / ENTRIES_PER_TABLE)) return false;
   const swapped = payload[entry] - before;

@@ -1,5 +1,6 @@
 import { fail } from '../../base/errors.js';
 import { swapType } from '../pgtable/pte.js';
+import { AnonRun } from '../reclaim/anon_run.js';
 import { FolioSlots } from './folio_slots.js';
 import type { SwapDevice } from './swap_device.js';
 import { SwapReadahead } from './swap_readahead_state.js';
@@ -10,6 +11,8 @@ export class SwapState {
   readonly devices: Array<SwapDevice | undefined> = [];
   readonly folioSlots = new FolioSlots();
   readonly readahead = new SwapReadahead();
+  /** Folios that are on their way out together. */
+  readonly run = new AnonRun();
 
   /** Area of a swap entry. */
   deviceOf(entry: number): SwapDevice {
