@@ -126,23 +126,23 @@ function printForks(cli: Cli, report: ExplainReport, precision: Precision): void
   const forks = [...report.forks].sort((a, b) => b.sharedBytes - a.sharedBytes);
   const name = (index: number): string => {
     const process = report.processes[index];
-    return process === undefined ? '?' : `${clip(process.comm, 15)} ${process.pid}`;
+    return process === undefined ? '?' : `${clip(process.comm, 12)} ${process.pid}`;
   };
   printTable<ForkReport>(
     cli,
     {
-      title: 'What each fork shared, and what became of it',
+      title: 'What each fork shared, who unshared it, and what stayed to the end of a process',
       precision,
       limit: MOST_FORKS,
       columns: [
         { header: 'at', value: (fork) => timeWords(fork.timeNs) },
         { header: 'child', value: (fork) => name(fork.child) },
-        { header: 'at birth', unit: 'bytes', value: (fork) => fork.sharedBytes },
+        { header: 'shared', unit: 'bytes', value: (fork) => fork.sharedBytes },
         { header: 'still', unit: 'bytes', value: (fork) => fork.stillSharedBytes },
-        { header: 'child wrote', unit: 'bytes', value: (fork) => fork.ends.childWrote },
-        { header: 'parent wrote', unit: 'bytes', value: (fork) => fork.ends.parentWrote },
+        { header: 'by child', unit: 'bytes', value: (fork) => fork.ends.childWrote },
+        { header: 'by parent', unit: 'bytes', value: (fork) => fork.ends.parentWrote },
         { header: 'dropped', unit: 'bytes', value: (fork) => droppedBytes(fork) },
-        { header: 'until end', unit: 'bytes', value: (fork) => untilEndBytes(fork) },
+        { header: 'stayed', unit: 'bytes', value: (fork) => untilEndBytes(fork) },
         { header: 'entries', unit: 'count', value: (fork) => fork.copiedEntries },
       ],
     },
@@ -169,7 +169,7 @@ function printErosion(cli: Cli, report: ExplainReport): void {
     .slice(0, MOST_FORKS);
   if (most.length === 0) return;
   cli.print('');
-  cli.print(`${cli.colors.bold('Still shared with the parent, from fork to end')}`);
+  cli.print(cli.colors.bold('Still shared with the parent, from fork to end'));
   for (const { fork, firstIndex, sharedBytes } of most) {
     const own = report.forks[fork];
     if (own === undefined) continue;

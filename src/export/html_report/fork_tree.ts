@@ -124,7 +124,7 @@ interface Points {
   readonly bytes: number[];
 }
 
-function points(
+function pointsBetween(
   report: ExplainReport,
   firstIndex: number,
   bytes: readonly number[],
@@ -158,7 +158,13 @@ function outerPoints(
   startNs: number,
   endNs: number,
 ): Points {
-  const result = points(report, curve?.firstIndex ?? 0, curve?.rssBytes ?? [], startNs, endNs);
+  const result = pointsBetween(
+    report,
+    curve?.firstIndex ?? 0,
+    curve?.rssBytes ?? [],
+    startNs,
+    endNs,
+  );
   return extend(result, result.bytes[0] ?? 0, startNs, endNs);
 }
 
@@ -170,7 +176,7 @@ function sharedPoints(
   endNs: number,
 ): Points {
   const shared = (curve?.rssBytes ?? []).map((rss, i) => rss - (curve?.ussBytes[i] ?? 0));
-  const result = points(report, curve?.firstIndex ?? 0, shared, startNs, endNs);
+  const result = pointsBetween(report, curve?.firstIndex ?? 0, shared, startNs, endNs);
   return extend(result, result.bytes[0] ?? 0, startNs, endNs);
 }
 
@@ -181,7 +187,13 @@ function forkPoints(
   startNs: number,
   endNs: number,
 ): Points {
-  const result = points(report, curve?.firstIndex ?? 0, curve?.sharedBytes ?? [], startNs, endNs);
+  const result = pointsBetween(
+    report,
+    curve?.firstIndex ?? 0,
+    curve?.sharedBytes ?? [],
+    startNs,
+    endNs,
+  );
   return extend(result, born, startNs, endNs);
 }
 

@@ -10,6 +10,8 @@ const LEAST_PART = 0.01;
 /** From this part of faults in address order on, writes are a sweep. */
 const SWEEP_PART = 0.6;
 const SWEEP_PAGES = 256;
+/** Children that live shorter are no workers. */
+const LONG_LIFE_NS = 1e9;
 
 /** What would have kept memory shared, as far as the recording can tell; most bytes first. */
 export function adviceFor(
@@ -21,7 +23,7 @@ export function adviceFor(
   const found = [
     execAdvice(collector),
     ...sweepAdvice(causes),
-    warmUpAdvice(fanOut),
+    warmUpAdvice(fanOut.filter((family) => !mostlyExec(collector, family))),
     reforkAdvice(collector, fanOut),
     ...snapshotAdvice(collector),
   ];
@@ -85,7 +87,7 @@ function sweepAdvice(causes: readonly CauseReport[]): Array<Advice | undefined> 
     .filter(({ pages }) => pages >= SWEEP_PAGES)
     .sort((one, other) => other.bytes - one.bytes);
   const isCommon = ({ children, faults, pages }: Sweep): boolean =>
-    children > 1 && faults / pages >= children / 2;
+    children > 1 && faults / pages >= (children + 1) / 2;
   const common = sweeps.filter(isCommon);
   const own = sweeps.filter((sweep) => !isCommon(sweep));
   return [
@@ -125,6 +127,12 @@ function sweepLine(
   };
 }
 
+/** Most children of a family went on to exec: what they copied is gone with it. */
+function mostlyExec({ spaces }: Collector, { children }: FanOutReport): boolean {
+  const execs = children.filter((child) => spaces[child]?.end === 'exec').length;
+  return execs * 2 > children.length;
+}
+
 /** Pages that several children copied: written alike, so perhaps written once before the fork. */
 function warmUpAdvice(fanOut: readonly FanOutReport[]): Advice | undefined {
   const { copies, pages } = repeated(fanOut);
@@ -154,6 +162,13 @@ function reforkAdvice(collector: Collector, fanOut: readonly FanOutReport[]): Ad
   delays.sort((a, b) => a - b);
   const settled = delays[Math.floor(delays.length * 0.95)];
   if (settled === undefined || pages === 0) return undefined;
+  const lives = collector.spaces.filter(
+    (space) => space.birth !== undefined && space.end !== 'exec',
+  );
+  const isLong = (endNs: number, startNs: number): boolean =>
+    endNs < 0 || endNs - startNs >= LONG_LIFE_NS;
+  const long = lives.filter((space) => isLong(space.endNs, space.startNs));
+  if (long.length < 2 || long.length < lives.length / 2) return undefined;
   return {
     kind: 'refork',
     title: `fork children anew from one that has run for ${timeWords(settled)}`,

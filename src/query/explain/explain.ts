@@ -13,6 +13,7 @@ import { delayOf, summarise, writeDelays } from './summary.js';
 import { FATE } from './fork_ledger.js';
 import { SnapshotNames } from './images.js';
 import { Modules, type ReadModule } from './modules.js';
+import { baseName } from './regions.js';
 import { regionReports } from './region_reports.js';
 import type { ExplainReport, ForkReport, ProcessReport, Proof } from './report.js';
 import { Writers } from './writers.js';
@@ -67,7 +68,7 @@ export async function explain(
   const regions = regionReports(collector);
   const causes = causeReports(collector, new Writers(names, modules), regions);
   const fanOut = fanOutReports(collector);
-  const summary = summarise(collector, processes);
+  const summary = summarise(collector, processes, recording.info.precision);
   return {
     schemaVersion: 1,
     recording: recording.info.name,
@@ -134,7 +135,7 @@ function processReports(collector: Collector): ProcessReport[] {
   return collector.spaces.map((space) => ({
     pid: space.pid,
     parent: space.parent,
-    comm: space.comm,
+    comm: space.comm === '' ? baseName(space.image.executable) : space.comm,
     executable: space.image.executable,
     startNs: space.startNs,
     endNs: space.endNs,

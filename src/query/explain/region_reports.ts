@@ -55,7 +55,7 @@ export function regionReports(collector: Collector): RegionSummary {
   }
   const kept = tallies
     .filter((tally) => tally.pages.size > 0)
-    .sort((a, b) => b.copies - a.copies || b.sharedPages - a.sharedPages);
+    .sort((a, b) => (b.copies === a.copies ? b.sharedPages - a.sharedPages : b.copies - a.copies));
   const strips = stripsOf(
     collector,
     kept

@@ -126,7 +126,7 @@ export interface ForkReport {
 
 /** Where the instruction lies that wrote. */
 export interface Writer {
-  /** File name of executable or library, `kernel`, or `unknown`. */
+  /** File name of executable or library, `kernel`, an address if no mapping is known, `unknown`. */
   readonly module: string;
   readonly modulePath: string;
   /** Offset of the instruction in the file; −1 if not in a file. */

@@ -123,7 +123,7 @@ export interface SharedSums {
 export function sharedSums(spaceCount: number, sets: SharerSets): SharedSums {
   const sharedPages = new Float64Array(spaceCount);
   const proportionalPages = new Float64Array(spaceCount);
-  sets.forEach((members, pages) => {
+  sets.visitSets((members, pages) => {
     for (const member of members) {
       sharedPages[member] = (sharedPages[member] ?? 0) + pages;
       proportionalPages[member] = (proportionalPages[member] ?? 0) + pages / members.length;

@@ -40,7 +40,7 @@ export class SharerSets {
   }
 
   /** Calls `visit` for every set of two or more processes that has pages. */
-  forEach(visit: (members: readonly number[], pages: number) => void): void {
+  visitSets(visit: (members: readonly number[], pages: number) => void): void {
     for (let set = 1; set < this.members.length; set += 1) {
       const pages = this.pages[set] ?? 0;
       const members = this.members[set];

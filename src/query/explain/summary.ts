@@ -1,4 +1,5 @@
 import { PAGE_SIZE_BYTES } from '../../base/units.js';
+import type { Precision } from '../../trace/recording.js';
 import type { Collector } from './collector.js';
 import { FATE, type ForkLedger } from './fork_ledger.js';
 import type { ProcessReport, Summary } from './report.js';
@@ -24,7 +25,11 @@ export function delayOf(delays: Float64Array, part: number): number {
   return delays[Math.min(delays.length - 1, Math.ceil(part * delays.length) - 1)] ?? -1;
 }
 
-export function summarise(collector: Collector, processes: readonly ProcessReport[]): Summary {
+export function summarise(
+  collector: Collector,
+  processes: readonly ProcessReport[],
+  precision: Precision,
+): Summary {
   const { forks } = collector;
   const total = (fates: readonly number[]): number => {
     let pages = 0;
@@ -58,17 +63,21 @@ export function summarise(collector: Collector, processes: readonly ProcessRepor
       .sort((a, b) => b.bytes - a.bytes),
     forkEntries: forks.reduce((sum, fork) => sum + (fork.bornInWindow ? fork.copiedEntries : 0), 0),
   };
-  return { sentence: sentence(numbers, processes, forks), ...numbers };
+  return { sentence: sentence(numbers, processes, forks, precision), ...numbers };
 }
 
 function sentence(
   numbers: Omit<Summary, 'sentence'>,
   processes: readonly ProcessReport[],
   forks: readonly ForkLedger[],
+  precision: Precision,
 ): string {
   const { sharedBytes, unsharedBytes } = numbers;
   if (forks.length === 0) return 'Nothing forked, so no memory was shared at a fork.';
   const shared = `Of ${sizeWords(sharedBytes)} shared at ${countWords(forks.length, 'fork')}`;
+  if (sharedBytes === 0 && precision === 'layout') {
+    return `${countWords(forks.length, 'fork')}; which pages were shared is not in the recording.`;
+  }
   if (unsharedBytes === 0) return `${shared}, nothing was unshared by writes.`;
   const name = (process: number): string => {
     const report = processes[process];

@@ -25,7 +25,9 @@ export class Writers {
     if (source.instruction < 0) return UNKNOWN;
     const page = Math.floor(source.instruction / PAGE_SIZE_BYTES);
     const found = this.names.find(source.image, source.pid, page, source.near);
-    if (found === undefined) return UNKNOWN;
+    if (found === undefined) {
+      return { ...UNKNOWN, module: `0x${source.instruction.toString(16)}` };
+    }
     const { vma } = found;
     const offset = source.instruction - vma.startPage * PAGE_SIZE_BYTES + vma.offsetBytes;
     const module = vma.name === '' ? 'generated code' : baseName(vma.name);
