@@ -33,7 +33,10 @@ type AccessOperation = Extract<
 >;
 
 /** Operations that touch the contents of pages. */
-export function* executeAccess(machine: MachineContext, operation: AccessOperation): Op<OperationResult> {
+export function* executeAccess(
+  machine: MachineContext,
+  operation: AccessOperation,
+): Op<OperationResult> {
   const { kernel } = machine;
   const process = kernel.processes.get(operation.p);
   if (process === undefined) return resultOf(-ESRCH);
@@ -85,7 +88,12 @@ export function* executeAccess(machine: MachineContext, operation: AccessOperati
 }
 
 /** Reads the first word of each page; a page that raises a signal gives its name. */
-function* readPages(machine: MachineContext, mm: Mm, vpn: number, count: number): Op<OperationResult> {
+function* readPages(
+  machine: MachineContext,
+  mm: Mm,
+  vpn: number,
+  count: number,
+): Op<OperationResult> {
   const counts: FaultCounts = { minor: 0, major: 0 };
   const values: PageValue[] = [];
   for (let i = 0; i < count; i += 1) {

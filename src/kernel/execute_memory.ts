@@ -53,7 +53,11 @@ export function* executeMemoryOperation(
   return yield* executeOnMm(machine, process.mm, operation);
 }
 
-function* executeOnMm(machine: MachineContext, mm: Mm, operation: MemoryOperation): Op<OperationResult> {
+function* executeOnMm(
+  machine: MachineContext,
+  mm: Mm,
+  operation: MemoryOperation,
+): Op<OperationResult> {
   const { kernel, regionStart } = machine;
   switch (operation.op) {
     case 'mmap':

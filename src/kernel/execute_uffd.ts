@@ -25,7 +25,10 @@ type UffdOperation = Extract<
 >;
 
 /** What a process does with its userfaultfd. */
-export function* executeUffd(machine: MachineContext, operation: UffdOperation): Op<OperationResult> {
+export function* executeUffd(
+  machine: MachineContext,
+  operation: UffdOperation,
+): Op<OperationResult> {
   const { kernel, regionStart } = machine;
   const mm = kernel.processes.get(operation.p)?.mm;
   if (mm === undefined) return resultOf(-ESRCH);

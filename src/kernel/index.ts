@@ -18,6 +18,7 @@ export { runToEnd } from './op/prims.js';
 export type { Op, Point } from './op/prims.js';
 
 export * from './rmap/anon_vma.js';
+export * from './rmap/anon_vma_chain.js';
 export * from './rmap/anon_vma_clone.js';
 export { AnonVma, AnonVmaChain } from './rmap/anon_vma_types.js';
 export * from './rmap/device_exclusive.js';
@@ -30,6 +31,7 @@ export * from './rmap/large_mapcount.js';
 export * from './rmap/make_device_exclusive.js';
 export * from './rmap/mkclean.js';
 export * from './rmap/mm_take_all_locks.js';
+export { mmuNotifierRegister } from './rmap/mmu_notifier.js';
 export * from './rmap/page_vma_mapped.js';
 export * from './rmap/remove_migration_ptes.js';
 export * from './rmap/rmap_level.js';

@@ -40,6 +40,9 @@ export interface Knobs {
   thp: ThpMode;
   /** hugepages-SIZE/enabled by order 2 … 9. */
   readonly anonOrders: OrderMode[];
+  /** Orders that follow from both, as bit masks: for any VMA, and for one with VM_HUGEPAGE. */
+  anonMask: number;
+  advisedAnonMask: number;
   /** use_zero_page */
   hugeZeroPage: boolean;
   /** shmem_enabled */
@@ -66,6 +69,8 @@ export function defaultKnobs(): Knobs {
   return {
     thp: 'madvise',
     anonOrders,
+    anonMask: 0,
+    advisedAnonMask: 1 << 9,
     hugeZeroPage: true,
     shmemThp: 'never',
     shmemOrders,

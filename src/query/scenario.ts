@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { RmapError } from '../base/errors.js';
 import { checkInvariants } from '../kernel/invariants/index.js';
 import type { Operation } from '../kernel/operation.js';
@@ -7,8 +6,7 @@ import type { Profile } from '../kernel/profile.js';
 import { compareStateFiles } from '../trace/compare_states.js';
 import type { StateComparison } from '../trace/difference.js';
 import { REGION_START_PAGE } from '../trace/scenario.js';
-import { readScenario } from '../trace/scenario_file.js';
-import { parseStateFile } from '../trace/state.js';
+import { readScenario, readStateFile } from '../trace/scenario_file.js';
 
 export interface RunFileOptions {
   readonly profile?: Partial<Profile>;
@@ -59,11 +57,5 @@ export async function verifyScenarioFile(
 ): Promise<StateComparison> {
   const statePath = statePathOf(path);
   const run = await runScenarioFile(path, options);
-  let text: string;
-  try {
-    text = await readFile(statePath, 'utf8');
-  } catch (error) {
-    throw new RmapError('input', `${statePath}: cannot read the expected state`, { cause: error });
-  }
-  return compareStateFiles(parseStateFile(text, statePath), run);
+  return compareStateFiles(await readStateFile(statePath), run);
 }

@@ -128,6 +128,6 @@ export class VmScript {
 }
 
 /** Name of a negated errno, or the value. */
-export function outcome(result: number): number | string {
+function outcome(result: number): number | string {
   return result < 0 ? errnoName(result) : result;
 }

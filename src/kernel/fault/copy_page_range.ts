@@ -2,13 +2,7 @@ import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
 import { copyHugetlbRange } from '../hugetlb/copy.js';
 import { EAGAIN, ENOMEM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import {
-  folioAlloc,
-  folioMaybeDmaPinned,
-  folioPut,
-  GUP_PIN_COUNTING_BIAS,
-  isAnonFolio,
-} from '../phys/folio.js';
+import { folioAlloc, folioPut, GUP_PIN_COUNTING_BIAS, isAnonFolio } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { MAPPING_ANON } from '../phys/memory.js';
 import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_SWAPBACKED, PG_TAIL } from '../phys/page_flags.js';
@@ -292,9 +286,4 @@ function addRss(kernel: Kernel, child: Vma, head: number): void {
       ? MM_SHMEMPAGES
       : MM_FILEPAGES;
   child.mm.rss[member] += 1;
-}
-
-/** Whether any page of the folio is pinned while fork copies the mm. @kernel folio_needs_cow_for_dma */
-export function folioNeedsCowForDma(kernel: Kernel, parent: Vma, head: number): boolean {
-  return parent.mm.hasPinned && folioMaybeDmaPinned(kernel, head);
 }

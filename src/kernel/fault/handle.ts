@@ -11,7 +11,6 @@ import {
   MARKER_POISONED,
   MARKER_UFFD_WP,
   PTE_DIRTY,
-  PTE_LEAF,
   PTE_PRESENT,
   PTE_TABLE,
   PTE_UFFD_WP,
@@ -157,9 +156,4 @@ function* handleUffdWpMarker(
     pageTables.payload[mapped] = MARKER_UFFD_WP;
   }
   return result;
-}
-
-/** Whether the entry at PMD level is a huge leaf. */
-export function isHugeLeaf(flags: number): boolean {
-  return (flags & PTE_LEAF) !== 0;
 }

@@ -4,14 +4,7 @@ import type { Op } from '../op/prims.js';
 import { folioMapcount, folioPut, isAnonFolio, isKsmFolio, largeRow } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_SWAPBACKED, PG_SWAPCACHE } from '../phys/page_flags.js';
-import {
-  PTE_DIRTY,
-  PTE_SOFT_DIRTY,
-  PTE_SPECIAL,
-  PTE_UFFD_WP,
-  PTE_WRITE,
-  PTE_YOUNG,
-} from '../pgtable/pte.js';
+import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_SPECIAL, PTE_UFFD_WP, PTE_YOUNG } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap, folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
@@ -22,8 +15,7 @@ import { VM_SHARED } from '../vm/vm_flags.js';
 import { allocUserFolio } from './alloc.js';
 import { FAULT_UNSHARE, VM_FAULT_OOM } from './fault_flags.js';
 import { sharedPageMkwrite } from './file.js';
-import { maybeMkwrite, presentFlags, tracksWrites, writtenFlags } from './pte_values.js';
-import { needsSoftDirtyFault } from './soft_dirty.js';
+import { maybeMkwrite, presentFlags, writtenFlags } from './pte_values.js';
 
 /**
  * Write or unshare fault on a present, not writable PTE (spec 30 §2): shared mappings become
@@ -154,17 +146,4 @@ export function* wpPageCopy(
     folioPut(kernel, oldHead, 2);
   }
   return 0;
-}
-
-/** Whether mprotect or a restored entry may become writable at once (spec 30 §4). */
-export function canChangePteWritable(kernel: Kernel, vma: Vma, entry: number): boolean {
-  const flags = kernel.pageTables.flags[entry];
-  if ((flags & (PTE_UFFD_WP | PTE_SPECIAL)) !== 0) return false;
-  if (needsSoftDirtyFault(kernel, vma.flags, flags)) return false;
-  if ((vma.flags & VM_SHARED) !== 0) {
-    return !tracksWrites(vma) || (flags & (PTE_DIRTY | PTE_WRITE)) !== 0;
-  }
-  const pfn = kernel.pageTables.payload[entry];
-  const { memory } = kernel;
-  return isAnonFolio(kernel, memory.folioOf(pfn)) && (memory.flags[pfn] & PG_ANON_EXCLUSIVE) !== 0;
 }

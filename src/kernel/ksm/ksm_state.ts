@@ -43,7 +43,7 @@ export class KsmState {
   }
 
   /** @kernel free_stable_node */
-  removeNode(node: KsmStableNode): void {
+  dropNode(node: KsmStableNode): void {
     this.nodes[node.id] = undefined;
     this.freeNodeIds.push(node.id);
   }

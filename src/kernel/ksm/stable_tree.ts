@@ -115,7 +115,7 @@ export function* removeNode(kernel: Kernel, node: KsmStableNode): Op<void> {
   const chain = chainOf(kernel, node);
   if (!chain.full.delete(node)) chain.open.splice(chain.open.indexOf(node), 1);
   if (chain.open.length + chain.full.size === 0) ksm.stableTree.delete(node.content);
-  ksm.removeNode(node);
+  ksm.dropNode(node);
 }
 
 function* detach(kernel: Kernel, item: KsmRmapItem): Op<void> {

@@ -27,6 +27,8 @@ export const PTE_LEAF = 0x100;
 export const PTE_TABLE = 0x200;
 /** Swap entries: this is the only reference to the slot. @kernel _PAGE_SWP_EXCLUSIVE */
 export const PTE_SWP_EXCLUSIVE = 0x400;
+/** The guest does not need the contents any more (s390 only). @kernel _PAGE_UNUSED */
+export const PTE_UNUSED = 0x800;
 
 /** Kind of a non-present entry, in the top four bits. */
 export const KIND_MASK = 0xf000;

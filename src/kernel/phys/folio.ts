@@ -8,7 +8,6 @@ import type { AddressSpace } from '../vm/address_space.js';
 import { largeRow } from './large_folio.js';
 import { MAPPING_ANON, MAPPING_KSM, MAPPING_TAG_MASK } from './memory.js';
 import {
-  PG_ANON_EXCLUSIVE,
   PG_HEAD,
   PG_HUGETLB,
   PG_HWPOISON,
@@ -218,11 +217,6 @@ function freeLarge(kernel: Kernel, head: number): void {
   for (let pfn = head; pfn < end; pfn += 1) {
     if (memory.flags[pfn] === 0) memory.freePage(pfn);
   }
-}
-
-/** Flags of one page that survive a change of its folio's flags word. */
-export function pageHasAnonExclusive(kernel: Kernel, pfn: number): boolean {
-  return (kernel.memory.flags[pfn] & PG_ANON_EXCLUSIVE) !== 0;
 }
 
 /** @kernel PageHWPoison */

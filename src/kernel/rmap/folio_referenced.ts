@@ -2,9 +2,15 @@
 import { NIL, PAGES_PER_PMD } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import { folioMapcount, folioPageCount, isAnonFolio, isKsmFolio } from '../phys/folio.js';
+import {
+  folioMapcount,
+  folioMaybeMappedShared,
+  folioPageCount,
+  isAnonFolio,
+  isKsmFolio,
+} from '../phys/folio.js';
 import { mlockVmaFolio } from '../phys/mlock.js';
-import { PG_IDLE, PG_LOCKED, PG_YOUNG } from '../phys/page_flags.js';
+import { PG_IDLE, PG_LOCKED, PG_SWAPBACKED, PG_YOUNG } from '../phys/page_flags.js';
 import { PTE_PRESENT, PTE_YOUNG } from '../pgtable/pte.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_LOCKED, VM_RAND_READ, VM_SEQ_READ } from '../vm/vm_flags.js';
@@ -20,7 +26,10 @@ import { rmapWalk, type RmapWalkControl } from './rmap_walk.js';
 
 /** What the mappings of a folio say about its use. */
 export interface FolioUse {
-  /** VMAs that used it since the last call; −1 if the rmap lock was contended. */
+  /**
+   * VMAs that used it since the last call; −1 if the rmap lock was contended, or if the folio is
+   * about to go with its only process.
+   */
   readonly referenced: number;
   /** Union of the flags of those VMAs; `VM_LOCKED` if some mapping is locked. */
   readonly vmFlags: number;
@@ -84,6 +93,13 @@ function isInvalidVma(vma: Vma, arg: ReferencedArg): boolean {
   return arg.memcg !== 0 && vma.mm.memcg !== arg.memcg;
 }
 
+/** Swapping out what a dying process frees in a moment is wasted work. */
+function diesWithMm(kernel: Kernel, head: number, vma: Vma): boolean {
+  if (vma.mm.users > 0 || !isAnonFolio(kernel, head)) return false;
+  if ((kernel.memory.flags[head] & PG_SWAPBACKED) === 0) return false;
+  return !folioMaybeMappedShared(kernel, head);
+}
+
 /** @kernel folio_referenced_one */
 function* referencedOne(
   kernel: Kernel,
@@ -109,6 +125,11 @@ function* referencedOne(
       mlockVmaFolio(kernel, head, vma);
       yield* pageVmaMappedWalkDone(walk);
       arg.vmFlags |= VM_LOCKED;
+      return false;
+    }
+    if (diesWithMm(kernel, head, vma)) {
+      yield* pageVmaMappedWalkDone(walk);
+      arg.referenced = -1;
       return false;
     }
     const entry = isPmd ? walk.pmd : walk.pte;

@@ -197,7 +197,7 @@ function setSlot1(kernel: Kernel, row: number, mmId: number, count: number): voi
 function checkSlots(kernel: Kernel, row: number, diff: number, mm: Mm): void {
   const { large } = kernel;
   const layout = mmIdLayout(kernel);
-  const pages = 2 ** large.order[row];
+  const pages = 1 << large.order[row];
   if (diff < 1 || diff > pages)
     fail(`${diff} mappings of a folio of ${pages} pages change at once`);
   if (pages - 1 > layout.mapcountMax) fail(`a folio of ${pages} pages is too large for mm ids`);

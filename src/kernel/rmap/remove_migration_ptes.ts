@@ -4,8 +4,17 @@ import { presentFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioGet, folioPageCount, isAnonFolio, isKsmFolio } from '../phys/folio.js';
-import { PG_DIRTY, PG_HEAD, PG_HUGETLB, PG_HWPOISON, PG_MLOCKED } from '../phys/page_flags.js';
 import {
+  PG_DEVICE_PRIVATE,
+  PG_DIRTY,
+  PG_HEAD,
+  PG_HUGETLB,
+  PG_HWPOISON,
+  PG_MLOCKED,
+} from '../phys/page_flags.js';
+import {
+  KIND_DEVICE_READ,
+  KIND_DEVICE_WRITE,
   KIND_MASK,
   KIND_MIGRATION_READ,
   KIND_MIGRATION_WRITE,
@@ -134,7 +143,17 @@ function restorePte(kernel: Kernel, target: number, vma: Vma, arg: RestoreArg): 
     folioAddFileRmapPtes(kernel, target, pfn, 1, vma);
   }
   pageTables.payload[entry] = pfn;
-  pageTables.flags[entry] = flags;
+  pageTables.flags[entry] = isDevicePrivate(kernel, target) ? deviceFlags(flags) : flags;
+}
+
+function isDevicePrivate(kernel: Kernel, head: number): boolean {
+  return (kernel.memory.flags[head] & PG_DEVICE_PRIVATE) !== 0;
+}
+
+/** Device memory is mapped by entries that the CPU faults on. */
+function deviceFlags(presentEntry: number): number {
+  const kind = (presentEntry & PTE_WRITE) === 0 ? KIND_DEVICE_READ : KIND_DEVICE_WRITE;
+  return kind | (presentEntry & (PTE_SOFT_DIRTY | PTE_UFFD_WP));
 }
 
 /** A small zero-filled page needs no memory. @kernel try_to_map_unused_to_zeropage */

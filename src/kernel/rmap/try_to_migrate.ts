@@ -1,14 +1,14 @@
 /** Replaces all mappings of a folio by migration entries (spec 40 §6). */
-import { NIL } from '../../base/units.js';
+import { NIL, PAGES_PER_PMD } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import { folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
+import { folioPageCount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import {
   PG_ANON_EXCLUSIVE,
-  PG_DEVICE_PRIVATE,
   PG_DIRTY,
   PG_HUGETLB,
   PG_HWPOISON,
+  PG_SWAPBACKED,
 } from '../phys/page_flags.js';
 import {
   KIND_DEVICE_WRITE,
@@ -28,6 +28,7 @@ import { hugetlbRemoveRmap, hugetlbTryShareAnonRmap } from './hugetlb_rmap.js';
 import { notifyRangeEnd, notifyRangeStart } from './mmu_notifier.js';
 import {
   pageVmaMappedWalk,
+  type PageVmaMappedWalk,
   pageVmaMappedWalkDone,
   pageVmaMappedWalkRestart,
   PVMW_SYNC,
@@ -37,6 +38,7 @@ import { setFlushPending, shouldDeferFlush, type TlbBatch } from './tlb_batch.js
 import { flushTlbRange } from './tlb_model.js';
 import { isUnmapped, UnmapArg } from './try_to_unmap.js';
 import { TTU_BATCH_FLUSH, TTU_RMAP_LOCKED, TTU_SPLIT_HUGE_PMD, TTU_SYNC } from './ttu_flags.js';
+import { counterOf, isUnusedPte } from './unmap_entries.js';
 import { vmaAddressEnd } from './vma_address.js';
 
 const LEGAL_FLAGS = TTU_RMAP_LOCKED | TTU_SPLIT_HUGE_PMD | TTU_SYNC | TTU_BATCH_FLUSH;
@@ -94,8 +96,8 @@ function* tryToMigrateOne(
       yield* pageVmaMappedWalkRestart(walk);
       continue;
     }
-    if (isHugetlb) goesOn = migrateHugetlb(kernel, head, vma, arg);
-    else if (walk.pte === NIL) goesOn = setPmdMigrationEntry(kernel, head, vma, walk.pmd);
+    if (isHugetlb) goesOn = migrateHugeEntry(kernel, head, vma, arg);
+    else if (walk.pte === NIL) goesOn = setPmdMigrationEntry(kernel, head, vma, walk);
     else goesOn = migrateEntry(kernel, head, vma, arg);
     if (!goesOn) yield* pageVmaMappedWalkDone(walk);
   }
@@ -111,14 +113,14 @@ function migrateEntry(kernel: Kernel, head: number, vma: Vma, arg: UnmapArg): bo
   const pte = pageTables.flags[entry];
   const pfn = pageTables.payload[entry];
   const isPresent = (pte & PTE_PRESENT) !== 0;
-  const isExclusive = isAnonFolio(kernel, head) && (memory.flags[pfn] & PG_ANON_EXCLUSIVE) !== 0;
-  if (isExclusive) {
+  const isAnon = isAnonFolio(kernel, head);
+  const isPoisoned = (memory.flags[pfn] & PG_HWPOISON) !== 0;
+  const isDropped = !isPoisoned && isUnusedPte(pte, vma);
+  const isExclusive = isAnon && (memory.flags[pfn] & PG_ANON_EXCLUSIVE) !== 0;
+  if (isExclusive && !isPoisoned && !isDropped) {
     // The entry is cleared before exclusiveness goes, so that GUP-fast sees one or the other.
     pageTables.flags[entry] = 0;
-    const isDevicePrivate = (memory.flags[pfn] & PG_DEVICE_PRIVATE) !== 0;
-    if (isDevicePrivate) {
-      memory.flags[pfn] &= ~PG_ANON_EXCLUSIVE;
-    } else if (folioTryShareAnonRmapPte(kernel, head, pfn) !== 0) {
+    if (folioTryShareAnonRmapPte(kernel, head, pfn) !== 0) {
       pageTables.flags[entry] = pte;
       return false;
     }
@@ -131,8 +133,10 @@ function migrateEntry(kernel: Kernel, head: number, vma: Vma, arg: UnmapArg): bo
     }
     if ((pte & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
   }
-  if ((memory.flags[pfn] & PG_HWPOISON) !== 0) {
-    pageTables.flags[entry] = KIND_HWPOISON;
+  if (isPoisoned || isDropped) {
+    // Nothing will be mapped here again: the page leaves the mm's count.
+    pageTables.flags[entry] = isPoisoned ? KIND_HWPOISON : 0;
+    vma.mm.rss[counterOf(isAnon, (memory.flags[head] & PG_SWAPBACKED) !== 0)] -= 1;
   } else {
     const isWritable = isPresent
       ? (pte & PTE_WRITE) !== 0
@@ -145,9 +149,18 @@ function migrateEntry(kernel: Kernel, head: number, vma: Vma, arg: UnmapArg): bo
   return true;
 }
 
-/** A whole PMD becomes one migration entry; false if the folio may be pinned. */
-function setPmdMigrationEntry(kernel: Kernel, head: number, vma: Vma, pmd: number): boolean {
+/**
+ * A whole PMD becomes one migration entry; false if the folio may be pinned.
+ * @kernel set_pmd_migration_entry
+ */
+function setPmdMigrationEntry(
+  kernel: Kernel,
+  head: number,
+  vma: Vma,
+  walk: PageVmaMappedWalk,
+): boolean {
   const { memory, pageTables } = kernel;
+  const { pmd } = walk;
   const pte = pageTables.flags[pmd];
   const isExclusive = isAnonFolio(kernel, head) && (memory.flags[head] & PG_ANON_EXCLUSIVE) !== 0;
   if (isExclusive) {
@@ -159,27 +172,32 @@ function setPmdMigrationEntry(kernel: Kernel, head: number, vma: Vma, pmd: numbe
   }
   if ((pte & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
   pageTables.flags[pmd] = migrationFlags(pte, isExclusive) | PTE_LEAF;
+  const blockStart = walk.vpn - (walk.vpn % PAGES_PER_PMD);
+  flushTlbRange(kernel, vma.mm, blockStart, blockStart + PAGES_PER_PMD);
   folioRemoveRmapPmd(kernel, head, vma);
   folioPut(kernel, head);
   return true;
 }
 
-function migrateHugetlb(kernel: Kernel, head: number, vma: Vma, arg: UnmapArg): boolean {
+function migrateHugeEntry(kernel: Kernel, head: number, vma: Vma, arg: UnmapArg): boolean {
   const { memory, pageTables } = kernel;
   const entry = arg.walk.pte;
   const pte = pageTables.flags[entry];
   const isExclusive = isAnonFolio(kernel, head) && (memory.flags[head] & PG_ANON_EXCLUSIVE) !== 0;
   pageTables.flags[entry] = 0;
-  flushTlbRange(kernel, vma.mm, arg.walk.vpn, arg.walk.vpn + 1);
+  flushTlbRange(kernel, vma.mm, arg.walk.vpn, arg.walk.vpn + folioPageCount(kernel, head));
   if (isExclusive && hugetlbTryShareAnonRmap(kernel, head) !== 0) {
     pageTables.flags[entry] = pte;
     return false;
   }
   if ((pte & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
   const isPoisoned = (memory.flags[head] & PG_HWPOISON) !== 0;
-  pageTables.flags[entry] = isPoisoned
-    ? KIND_HWPOISON
-    : migrationFlags(pte, isExclusive) | PTE_LEAF;
+  if (isPoisoned) {
+    pageTables.flags[entry] = KIND_HWPOISON;
+    vma.mm.hugetlbPages -= folioPageCount(kernel, head);
+  } else {
+    pageTables.flags[entry] = migrationFlags(pte, isExclusive) | PTE_LEAF;
+  }
   hugetlbRemoveRmap(kernel, head);
   folioPut(kernel, head);
   return true;

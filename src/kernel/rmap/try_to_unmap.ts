@@ -24,6 +24,7 @@ import {
 } from './page_vma_mapped.js';
 import { rmapWalk, rmapWalkLocked, type RmapWalkControl } from './rmap_walk.js';
 import type { TlbBatch } from './tlb_batch.js';
+import { flushTlbRange } from './tlb_model.js';
 import { TTU_IGNORE_MLOCK, TTU_RMAP_LOCKED, TTU_SPLIT_HUGE_PMD, TTU_SYNC } from './ttu_flags.js';
 import { unmapEntries } from './unmap_entries.js';
 import { vmaAddressEnd } from './vma_address.js';
@@ -108,9 +109,11 @@ function* unmapFound(kernel: Kernel, head: number, vma: Vma, arg: UnmapArg): Op<
       return false;
     }
     if (isPmd) {
-      if (isLazyfree(kernel, head) && discardPmd(kernel, head, vma, walk.pmd)) {
+      const canDiscard = isLazyfree(kernel, head);
+      const isGone = canDiscard && discardPmd(kernel, head, vma, walk);
+      if (isGone || (canDiscard && !splits)) {
         yield* pageVmaMappedWalkDone(walk);
-        return true;
+        return isGone;
       }
       if (!splits) fail(`folio ${head} is unmapped with a huge PMD and may not split it`);
       splitHugePmdLocked(kernel, vma, walk.vpn, walk.pmd, false);
@@ -140,8 +143,9 @@ function isLazyfree(kernel: Kernel, head: number): boolean {
  * Drops the PMD mapping of a lazyfree folio that nobody wrote to or refers to otherwise. Returns
  * whether it is gone; a dirty folio is swap-backed again. @kernel __discard_anon_folio_pmd_locked
  */
-function discardPmd(kernel: Kernel, head: number, vma: Vma, pmd: number): boolean {
+function discardPmd(kernel: Kernel, head: number, vma: Vma, walk: PageVmaMappedWalk): boolean {
   const { memory, pageTables } = kernel;
+  const { pmd } = walk;
   if ((pageTables.flags[pmd] & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
   if ((memory.flags[head] & PG_DIRTY) !== 0 && (vma.flags & VM_DROPPABLE) === 0) {
     kernel.lru.change(head, PG_SWAPBACKED, 0);
@@ -150,6 +154,8 @@ function discardPmd(kernel: Kernel, head: number, vma: Vma, pmd: number): boolea
   // One reference is the caller's.
   if (memory.refcount[head] !== folioMapcount(kernel, head) + 1) return false;
   pageTables.flags[pmd] = 0;
+  const blockStart = walk.vpn - (walk.vpn % PAGES_PER_PMD);
+  flushTlbRange(kernel, vma.mm, blockStart, blockStart + PAGES_PER_PMD);
   vma.mm.rss[MM_ANONPAGES] -= PAGES_PER_PMD;
   folioRemoveRmapPmd(kernel, head, vma);
   folioPut(kernel, head);

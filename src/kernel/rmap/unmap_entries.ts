@@ -1,5 +1,5 @@
 /** What one found entry, or a batch of them, becomes when its folio is unmapped (spec 40 §5). */
-import { ENTRIES_PER_TABLE, PAGES_PER_PUD } from '../../base/units.js';
+import { ENTRIES_PER_TABLE } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { folioMapcount, folioOrder, folioPut, isAnonFolio } from '../phys/folio.js';
 import {
@@ -21,13 +21,14 @@ import {
   PTE_SOFT_DIRTY,
   PTE_SWP_EXCLUSIVE,
   PTE_UFFD_WP,
+  PTE_UNUSED,
   PTE_WRITE,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
 import { folioSwapEntry, swapDuplicate, swapFree } from '../swap/swap_cache.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
-import { VM_DROPPABLE, VM_UFFD_WP } from '../vm/vm_flags.js';
+import { VM_DROPPABLE, VM_UFFD_MISSING, VM_UFFD_WP } from '../vm/vm_flags.js';
 import { folioRemoveRmapPtes } from './folio_rmap_remove.js';
 import { folioTryShareAnonRmapPte } from './folio_rmap_share.js';
 import { hugetlbRemoveRmap } from './hugetlb_rmap.js';
@@ -51,7 +52,8 @@ export function unmapEntries(kernel: Kernel, head: number, vma: Vma, arg: UnmapA
   const isSwapbacked = (memory.flags[head] & PG_SWAPBACKED) !== 0;
   const isPoisoned = (memory.flags[pfn] & PG_HWPOISON) !== 0;
   const isPresent = (pte & PTE_PRESENT) !== 0;
-  const mayBatch = isPresent && !isPoisoned && !(isAnon && isSwapbacked);
+  const isUnused = isUnusedPte(pte, vma);
+  const mayBatch = isPresent && !isPoisoned && !isUnused && !(isAnon && isSwapbacked);
   const count =
     mayBatch && (vma.flags & VM_UFFD_WP) === 0 ? batchLength(kernel, head, vma, arg) : 1;
   const bits = clearEntries(kernel, vma, arg, entry, count);
@@ -60,6 +62,8 @@ export function unmapEntries(kernel: Kernel, head: number, vma: Vma, arg: UnmapA
   let payload = pfn;
   if (isPoisoned && (arg.flags & TTU_HWPOISON) !== 0) {
     replacement = KIND_HWPOISON;
+    vma.mm.rss[counterOf(isAnon, isSwapbacked)] -= 1;
+  } else if (isUnused) {
     vma.mm.rss[counterOf(isAnon, isSwapbacked)] -= 1;
   } else if (isAnon && isSwapbacked) {
     const swapped = swapOutEntry(kernel, head, pfn, pte);
@@ -93,7 +97,14 @@ export function unmapEntries(kernel: Kernel, head: number, vma: Vma, arg: UnmapA
   return count;
 }
 
-function counterOf(isAnon: boolean, isSwapbacked: boolean): number {
+/** Whether the contents need not be kept; a userfaultfd handler would have to be asked. */
+export function isUnusedPte(pte: number, vma: Vma): boolean {
+  if ((pte & (PTE_PRESENT | PTE_UNUSED)) !== (PTE_PRESENT | PTE_UNUSED)) return false;
+  return (vma.flags & (VM_UFFD_MISSING | VM_UFFD_WP)) === 0;
+}
+
+/** Counter of the mm that pages of a folio are in. @kernel mm_counter */
+export function counterOf(isAnon: boolean, isSwapbacked: boolean): number {
   if (isAnon) return MM_ANONPAGES;
   return isSwapbacked ? MM_SHMEMPAGES : MM_FILEPAGES;
 }
@@ -168,6 +179,8 @@ function restoreEntries(
  */
 function mayDiscard(kernel: Kernel, head: number, vma: Vma): boolean {
   const { memory } = kernel;
+  // Neither swap-backed nor lazyfree: nothing to go by.
+  if ((memory.flags[head] & PG_SWAPCACHE) !== 0) return false;
   if ((memory.flags[head] & PG_DIRTY) !== 0 && (vma.flags & VM_DROPPABLE) === 0) {
     kernel.lru.change(head, PG_SWAPBACKED, 0);
     return false;
@@ -204,7 +217,7 @@ function unmapHugetlb(kernel: Kernel, head: number, vma: Vma, arg: UnmapArg): nu
   if ((pte & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
   const isPoisoned = (memory.flags[head] & PG_HWPOISON) !== 0;
   pageTables.flags[entry] = isPoisoned && (arg.flags & TTU_HWPOISON) !== 0 ? KIND_HWPOISON : 0;
-  flushTlbRange(kernel, vma.mm, arg.walk.vpn, arg.walk.vpn + Math.min(2 ** order, PAGES_PER_PUD));
+  flushTlbRange(kernel, vma.mm, arg.walk.vpn, arg.walk.vpn + 2 ** order);
   vma.mm.hugetlbPages -= 2 ** order;
   hugetlbRemoveRmap(kernel, head);
   folioPut(kernel, head);

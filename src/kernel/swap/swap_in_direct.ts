@@ -8,9 +8,9 @@ import { PG_SWAPBACKED } from '../phys/page_flags.js';
 import { swapOffset } from '../pgtable/pte.js';
 import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { allowableAnonOrders, blockFitsVma, MIN_ANON_ORDER } from '../thp/anon_order.js';
+import { isUffdArmed } from '../uffd/context.js';
 import { MM_ANONPAGES, MM_SWAPENTS } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
-import { VM_UFFD_MISSING, VM_UFFD_WP } from '../vm/vm_flags.js';
 import { noteRefault } from './swap_cache.js';
 import { SLOT_ZERO, type SwapDevice } from './swap_device.js';
 import { finishWrite, swappedInFlags } from './swap_pte.js';
@@ -84,9 +84,8 @@ function directOrder(
   entry: number,
   device: SwapDevice,
 ): number {
-  if ((vma.flags & (VM_UFFD_MISSING | VM_UFFD_WP)) !== 0) return 0;
   const mask = allowableAnonOrders(kernel, vma) & ((1 << PMD_ORDER) - 1);
-  if (mask === 0) return 0;
+  if (mask === 0 || isUffdArmed(vma)) return 0;
   for (let order = PMD_ORDER - 1; order >= MIN_ANON_ORDER; order -= 1) {
     if ((mask & (1 << order)) === 0) continue;
     if (isOrderUsable(kernel, vma, vpn, entry, device, order)) return order;

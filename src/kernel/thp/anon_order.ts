@@ -1,6 +1,6 @@
 import { ENTRIES_PER_TABLE, PMD_ORDER } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
-import type { OrderMode, ThpMode } from '../profile.js';
+import type { Knobs } from '../profile.js';
 import { isUffdArmed } from '../uffd/context.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_HUGEPAGE, VM_NOHUGEPAGE } from '../vm/vm_flags.js';
@@ -8,9 +8,16 @@ import { VM_HUGEPAGE, VM_NOHUGEPAGE } from '../vm/vm_flags.js';
 /** Smallest order of a large anonymous folio. */
 export const MIN_ANON_ORDER = 2;
 
-function modeAllows(mode: OrderMode, global: ThpMode, isHugepageVma: boolean): boolean {
-  const effective = mode === 'inherit' ? global : mode;
-  return effective === 'always' || (effective === 'madvise' && isHugepageVma);
+/** Works out the masks of allowed orders after a knob was turned. */
+export function updateAnonMasks(knobs: Knobs): void {
+  knobs.anonMask = 0;
+  knobs.advisedAnonMask = 0;
+  for (let order = MIN_ANON_ORDER; order <= PMD_ORDER; order += 1) {
+    const mode = knobs.anonOrders[order];
+    const effective = mode === 'inherit' ? knobs.thp : mode;
+    if (effective === 'always') knobs.anonMask |= 1 << order;
+    if (effective !== 'never') knobs.advisedAnonMask |= 1 << order;
+  }
 }
 
 /**
@@ -18,14 +25,10 @@ function modeAllows(mode: OrderMode, global: ThpMode, isHugepageVma: boolean): b
  * @kernel thp_vma_allowable_orders
  */
 export function allowableAnonOrders(kernel: Kernel, vma: Vma): number {
-  if (!kernel.profile.transparentHugepage) return 0;
+  const { knobs } = kernel;
+  const mask = (vma.flags & VM_HUGEPAGE) !== 0 ? knobs.advisedAnonMask : knobs.anonMask;
+  if (mask === 0 || !kernel.profile.transparentHugepage) return 0;
   if ((vma.flags & VM_NOHUGEPAGE) !== 0 || vma.mm.thpDisabled || vma.isTemporaryStack) return 0;
-  const { anonOrders, thp } = kernel.knobs;
-  const isHugepageVma = (vma.flags & VM_HUGEPAGE) !== 0;
-  let mask = 0;
-  for (let order = MIN_ANON_ORDER; order <= PMD_ORDER; order += 1) {
-    if (modeAllows(anonOrders[order], thp, isHugepageVma)) mask |= 1 << order;
-  }
   return mask;
 }
 

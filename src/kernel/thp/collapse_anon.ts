@@ -5,7 +5,7 @@ import { VM_FAULT_ERROR, VM_FAULT_RETRY } from '../fault/fault_flags.js';
 import { handleMmFault } from '../fault/handle.js';
 import type { Kernel } from '../kernel.js';
 import { fullBarrier, writePoint, type Op } from '../op/prims.js';
-import { folioPut, isKsmFolio } from '../phys/folio.js';
+import { folioPageCount, folioPut, isKsmFolio } from '../phys/folio.js';
 import { drainMlock } from '../phys/mlock.js';
 import { PG_SWAPCACHE } from '../phys/page_flags.js';
 import { PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_TABLE, PTE_UFFD_WP } from '../pgtable/pte.js';
@@ -85,6 +85,7 @@ function checkTable(kernel: Kernel, node: number): ScanResult {
   const { payload, flags } = pageTables;
   const from = node * ENTRIES_PER_TABLE;
   const ksmSeen = new Set<number>();
+  let checked = NIL;
   for (let entry = from; entry < from + PAGES_PER_PMD; entry += 1) {
     const pte = flags[entry];
     if (pte === 0) continue;
@@ -92,6 +93,8 @@ function checkTable(kernel: Kernel, node: number): ScanResult {
     if ((pte & PTE_SPECIAL) !== 0) continue;
     if ((pte & PTE_UFFD_WP) !== 0) return 'uffdWp';
     const head = memory.folioOf(payload[entry]);
+    if (head === checked && memory.isLarge(head)) continue;
+    checked = head;
     const unfit = unfitness(kernel, head);
     if (unfit !== undefined) return unfit;
     if (!isKsmFolio(kernel, head)) continue;
@@ -101,30 +104,51 @@ function checkTable(kernel: Kernel, node: number): ScanResult {
   return 'succeed';
 }
 
-/** Copies contents and drops the old mappings; the entries are left for the table's end. */
+/** Copies contents and drops the old mappings; the entries are cleared for the table's end. */
 function copyTable(kernel: Kernel, vma: Vma, node: number, huge: number): void {
   const { memory, pageTables } = kernel;
   const { payload, flags } = pageTables;
+  const { content } = memory;
   const from = node * ENTRIES_PER_TABLE;
   // The new folio is counted as a whole when it is mapped.
   let present = 0;
-  for (let i = 0; i < PAGES_PER_PMD; i += 1) {
+  for (let i = 0; i < PAGES_PER_PMD;) {
     const pte = flags[from + i];
-    if (pte === 0) continue;
-    if ((pte & PTE_PRESENT) === 0) fail(`entry ${i} of a block being collapsed is not present`);
-    flags[from + i] = 0;
-    if ((pte & PTE_SPECIAL) !== 0) {
-      if ((pte & PTE_DIRTY) !== 0) vma.mm.ksmZeroPages -= 1;
+    if ((pte & PTE_PRESENT) === 0 || (pte & PTE_SPECIAL) !== 0) {
+      if (pte !== 0 && (pte & PTE_PRESENT) === 0) fail(`entry ${i} being collapsed is not present`);
+      if ((pte & PTE_SPECIAL) !== 0 && (pte & PTE_DIRTY) !== 0) vma.mm.ksmZeroPages -= 1;
+      flags[from + i] = 0;
+      i += 1;
       continue;
     }
     const pfn = payload[from + i];
+    const count = runLength(kernel, from + i, from + PAGES_PER_PMD);
+    for (let k = 0; k < count; k += 1) content[huge + i + k] = content[pfn + k];
+    flags.fill(0, from + i, from + i + count);
     const head = memory.folioOf(pfn);
-    memory.content[huge + i] = memory.content[pfn];
-    kernel.work.pagesCopied += 1;
-    present += 1;
-    folioRemoveRmapPtes(kernel, head, pfn, 1, vma);
+    folioRemoveRmapPtes(kernel, head, pfn, count, vma);
     if ((memory.flags[head] & PG_SWAPCACHE) !== 0) folioFreeSwap(kernel, head);
-    folioPut(kernel, head);
+    folioPut(kernel, head, count);
+    present += count;
+    i += count;
   }
+  kernel.work.pagesCopied += present;
   vma.mm.rss[MM_ANONPAGES] -= present;
+}
+
+/** Entries from `entry` on that map consecutive pages of one folio. */
+function runLength(kernel: Kernel, entry: number, end: number): number {
+  const { memory, pageTables } = kernel;
+  const { payload, flags } = pageTables;
+  const pfn = payload[entry];
+  const head = memory.folioOf(pfn);
+  if (!memory.isLarge(head)) return 1;
+  const folioEnd = head + folioPageCount(kernel, head);
+  let count = 1;
+  while (entry + count < end && pfn + count < folioEnd) {
+    const isNext = (flags[entry + count] & (PTE_PRESENT | PTE_SPECIAL)) === PTE_PRESENT;
+    if (!isNext || payload[entry + count] !== pfn + count) break;
+    count += 1;
+  }
+  return count;
 }

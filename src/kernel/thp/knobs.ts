@@ -1,5 +1,6 @@
 import type { Kernel } from '../kernel.js';
 import type { OrderMode, ShmemMode, ThpMode } from '../profile.js';
+import { updateAnonMasks } from './anon_order.js';
 
 const THP_MODES: ReadonlySet<string> = new Set(['always', 'madvise', 'never']);
 const SHMEM_MODES: ReadonlySet<string> = new Set(['always', 'advise', 'within_size', 'never']);
@@ -18,6 +19,7 @@ export function setThpKnob(kernel: Kernel, key: string, value: string | number):
     case 'thp':
       if (!isThpMode(text)) return false;
       knobs.thp = text;
+      updateAnonMasks(knobs);
       return true;
     case 'shmem_thp':
       if (!isShmemMode(text)) return false;
@@ -48,6 +50,7 @@ function setSizeKnob(kernel: Kernel, key: string, text: string): boolean {
   } else {
     if (!isThpMode(text) && text !== 'inherit') return false;
     kernel.knobs.anonOrders[order] = text;
+    updateAnonMasks(kernel.knobs);
   }
   return true;
 }

@@ -55,8 +55,6 @@ export const VM_ACCOUNT = 1 << 20;
 export const VM_NORESERVE = 1 << 21;
 /** @kernel VM_HUGETLB */
 export const VM_HUGETLB = 1 << 22;
-/** @kernel VM_SYNC */
-export const VM_SYNC = 1 << 23;
 /** @kernel VM_WIPEONFORK */
 export const VM_WIPEONFORK = 1 << 24;
 /** @kernel VM_DONTDUMP */
