@@ -5,7 +5,7 @@ import type {
   ForkReport,
   ProcessReport,
 } from '../../query/explain/report.js';
-import { countWords, timeWords } from '../../query/explain/words.js';
+import { countWords, percentWords, timeWords } from '../../query/explain/words.js';
 import type { Cli } from '../command.js';
 import { formatBytes, formatCount, formatPercent } from '../format.js';
 import { printable } from '../sanitize.js';
@@ -96,10 +96,10 @@ function printCauses(cli: Cli, report: ExplainReport, precision: Precision): voi
       columns: [
         { header: 'bytes', unit: 'bytes', value: (cause) => cause.bytes },
         { header: 'faults', unit: 'count', value: (cause) => cause.faults },
-        { header: 'writer', value: (cause) => clip(writerWords(cause.writer), 30) },
-        { header: 'memory', value: (cause) => clip(regionLabel(report, cause), 20) },
+        { header: 'writer', value: (cause) => clip(writerWords(cause.writer), 28) },
+        { header: 'memory', value: (cause) => clip(regionLabel(report, cause), 18) },
         { header: 'by', value: (cause) => side(cause) },
-        { header: 'density', value: (cause) => formatPercent(cause.density, 1) },
+        { header: 'dense', value: (cause) => percentWords(cause.density, 1) },
         { header: 'fan-out', value: (cause) => fanOutWords(cause) },
       ],
     },
@@ -118,8 +118,9 @@ function side({ bytes, parentBytes, processes }: CauseReport): string {
   return 'both';
 }
 
-function fanOutWords({ fanOut, fanOutOf, parentBytes, bytes }: CauseReport): string {
-  return parentBytes === bytes ? '–' : `${fanOut} of ${fanOutOf}`;
+/** How many processes copied one and the same page, on average. */
+function fanOutWords({ faults, distinctPages, fanOutOf, parentBytes, bytes }: CauseReport): string {
+  return parentBytes === bytes ? '–' : `${(faults / distinctPages).toFixed(1)}/${fanOutOf}`;
 }
 
 function printForks(cli: Cli, report: ExplainReport, precision: Precision): void {

@@ -150,8 +150,8 @@ function sections(report: ExplainReport): string {
       'causes',
       'What unshared it',
       precision,
-      'Density: distinct pages ÷ inherited pages of that memory. Fan-out: how many children copied ' +
-        'one and the same page. In order: part of the writes that went on to the next pages up, ' +
+      'Density: distinct pages ÷ inherited pages of that memory. Fan-out: how many processes copied ' +
+        'one and the same page, on average. In order: part of the writes that went on to the next pages up, ' +
         'as a collector does.',
       hasForks ? card(causeTable(report)) : '',
     ),
