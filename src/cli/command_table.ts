@@ -56,4 +56,10 @@ export const commandTable: readonly CommandEntry[] = [
     example: 'rmap verify test/cases/*.ops.jsonl',
     load: () => import('./commands/verify.js'),
   },
+  {
+    name: 'fuzz',
+    summary: 'random scenarios: invariants, both builds, or the running kernel',
+    example: 'rmap fuzz --live --for 10min --out divergences',
+    load: () => import('./commands/fuzz.js'),
+  },
 ];

@@ -1,4 +1,4 @@
-import { ESRCH } from './errno.js';
+import { ENOENT, ESRCH } from './errno.js';
 import {
   procMemWrite,
   processVmWrite,
@@ -82,7 +82,7 @@ export function* executeAccess(
     }
     case 'vmdrain': {
       const values = drainPipe(kernel, operation.p, operation.id, operation.n);
-      return { ret: 0, vals: runLengthCode(values) };
+      return values === undefined ? resultOf(-ENOENT) : { ret: 0, vals: runLengthCode(values) };
     }
   }
 }

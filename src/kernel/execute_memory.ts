@@ -48,6 +48,8 @@ export function* executeMemoryOperation(
   machine: MachineContext,
   operation: MemoryOperation,
 ): Op<OperationResult> {
+  // A file that was never created is an error of the scenario, whoever maps it.
+  if (operation.op === 'mmap' && operation.file !== undefined) machine.file(operation.file);
   const process = machine.kernel.processes.get(operation.p);
   if (process === undefined) return resultOf(-ESRCH);
   return yield* executeOnMm(machine, process.mm, operation);

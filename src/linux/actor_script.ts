@@ -51,8 +51,11 @@ export interface ActorScript {
   readonly settingPaths: ReadonlySet<string>;
 }
 
-/** Throws an error that names the operation where it cannot be performed live. */
-export function actorScript(operations: readonly Operation[]): ActorScript {
+/**
+ * Throws an error that names the operation where it cannot be performed live. A pool of hugetlb
+ * pages is made larger by `takenHugePages`, which the host has in use or promised already.
+ */
+export function actorScript(operations: readonly Operation[], takenHugePages = 0): ActorScript {
   const settingPaths = new Set<string>();
   const fileNumbers = new Map<string, number>();
   const fileNumber = (id: string | number): number => {
@@ -66,7 +69,8 @@ export function actorScript(operations: readonly Operation[]): ActorScript {
     if (operation.op === 'config') {
       const path = pathOfKey(operation.key);
       settingPaths.add(path);
-      return `set path=${path} value=${settingValue(operation.key, operation.value)}`;
+      const more = operation.key === 'hugetlb' ? takenHugePages : 0;
+      return `set path=${path} value=${settingValue(operation.key, operation.value, more)}`;
     }
     const words: string[] = [operation.op];
     for (const [key, value] of Object.entries(operation)) {
@@ -98,8 +102,8 @@ function pathOfKey(key: string): string {
   throw new RmapError('input', `config: unknown key ${JSON.stringify(key)}`);
 }
 
-function settingValue(key: string, value: string | number): string {
-  const text = String(value);
+function settingValue(key: string, value: string | number, more: number): string {
+  const text = more === 0 ? String(value) : String(Number(value) + more);
   if (/^[\w+]+$/.test(text)) return text;
   throw new RmapError('input', `config ${key}: value ${JSON.stringify(text)} is not one word`);
 }

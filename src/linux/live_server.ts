@@ -123,7 +123,7 @@ export class LiveServer {
    * be performed is refused before it starts; an error while it runs closes the server.
    */
   async run(operations: readonly Operation[], options: LiveRunOptions = {}): Promise<StateFile> {
-    const script = actorScript(operations);
+    const script = actorScript(operations, takenHugePages());
     checkHost(operations, script.settingPaths);
     for (const path of script.settingPaths) this.#restingValue(path);
     try {
@@ -192,6 +192,14 @@ export class LiveServer {
       await setTimeout(WRITEBACK_POLL_MS);
     }
   }
+}
+
+/** Pages of the hugetlb pool that somebody uses or was promised. */
+function takenHugePages(): number {
+  const text = readFileSync('/proc/meminfo', 'utf8');
+  const count = (name: string): number =>
+    Number(new RegExp(`^HugePages_${name}:\\s*(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+  return count('Total') - count('Free') + count('Rsvd');
 }
 
 /** Whether a page is on its way to a swap file. Kpageflags have more than 32 bits. */

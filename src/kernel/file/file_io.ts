@@ -13,8 +13,8 @@ import { syncFile } from './sync.js';
 export type FileReadValue = number | undefined;
 
 /**
- * write(2) of `count` whole pages whose first word is `value`; grows the file. A disk file is
- * synced at the end, which cleans all its pages and write-protects their mappings
+ * write(2) of `count` whole pages, page by page, whose first word is `value`; grows the file. A
+ * disk file is synced at the end, which cleans all its pages and write-protects their mappings
  * (spec 97 §8, §10). Returns false when memory is short.
  */
 export function* writeFile(
@@ -27,14 +27,15 @@ export function* writeFile(
 ): Op<boolean> {
   const { memory } = kernel;
   const isTmp = mapping.kind === 'tmp';
-  mapping.sizePages = Math.max(mapping.sizePages, index + count);
   for (let page = index; page < index + count; page += 1) {
+    // One call a page: what is allocated for it sees the size so far.
+    mapping.sizePages = Math.max(mapping.sizePages, page + 1);
     const cached = findCachedPage(mapping, page);
     const pfn = isTmp
       ? cached === NIL
         ? yield* addCachePage(kernel, mapping, page, 0)
         : cached
-      : yield* shmemGetPage(kernel, mapping, page, undefined, memcg, index + count);
+      : yield* shmemGetPage(kernel, mapping, page, undefined, memcg);
     if (pfn === NIL) return false;
     const head = memory.folioOf(pfn);
     memory.content[pfn] = value;

@@ -10,8 +10,7 @@ import { addNewCacheFolio, findCachedPage } from './page_cache.js';
 
 /**
  * The cached page of a shmem file page, read from swap or allocated if it is a hole; NIL when
- * memory is short. `vma` is the mapping that faults, or undefined for file operations; those give
- * the end of what they write.
+ * memory is short. `vma` is the mapping that faults, or undefined for file operations.
  * @kernel shmem_get_folio
  */
 export function* shmemGetPage(
@@ -20,12 +19,11 @@ export function* shmemGetPage(
   index: number,
   vma: Vma | undefined,
   memcg: number,
-  writeEnd = index + 1,
 ): Op<number> {
   const cached = findCachedPage(mapping, index);
   if (cached !== NIL) return cached;
   if (mapping.swapped.has(index)) return yield* shmemSwapIn(kernel, mapping, index, memcg);
-  let order = shmemFolioOrder(kernel, mapping, index, vma, writeEnd);
+  let order = shmemFolioOrder(kernel, mapping, index, vma);
   for (; order > 0; order -= 1) {
     const first = index - (index % 2 ** order);
     const head = addNewCacheFolio(kernel, mapping, first, order, memcg);

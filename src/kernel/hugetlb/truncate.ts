@@ -34,7 +34,13 @@ export function* truncateHugetlb(
     if (index >= first && index < last && index % pages === 0) indices.push(index);
   }
   for (const index of indices) removeFromHugeCache(kernel, mapping, index, pages);
-  unreserveFile(kernel, mapping, first / pages, last / pages, indices.length);
+  if (isTruncate) {
+    unreserveFile(kernel, mapping, first / pages, last / pages, indices.length);
+  } else {
+    // Promises that no page was taken for survive a hole.
+    for (const index of indices)
+      unreserveFile(kernel, mapping, index / pages, index / pages + 1, 1);
+  }
 }
 
 function zeroCached(kernel: Kernel, mapping: AddressSpace, start: number, end: number): void {

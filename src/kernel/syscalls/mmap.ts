@@ -6,8 +6,8 @@ import type { Kernel } from '../kernel.js';
 import { isKsmCompatible } from '../ksm/compatible.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
 import { OpenFile, type AddressSpace } from '../vm/address_space.js';
-import { linkFile, unlinkFile } from '../vm/file_map.js';
-import { hasOverlap, type Mm } from '../vm/mm.js';
+import { linkFile, putMapping, unlinkFile } from '../vm/file_map.js';
+import { findVmaIndex, hasOverlap, type Mm } from '../vm/mm.js';
 import { unmapRange } from '../vm/unmap.js';
 import { findUnmappedArea } from '../vm/unmapped_area.js';
 import { mergeNewRange } from '../vm/vma_merge.js';
@@ -64,11 +64,14 @@ export interface MmapRequest {
 }
 
 /** Maps memory (spec 97 §1.2). Returns the first page or a negative errno. @kernel do_mmap */
-export function* doMmap(kernel: Kernel, mm: Mm, request: MmapRequest): Op<number> {
-  const { lengthPages, flags, file } = request;
+export function* doMmap(kernel: Kernel, mm: Mm, given: MmapRequest): Op<number> {
+  const { flags, file } = given;
   const isHugetlb = (flags & MAP_HUGETLB) !== 0 || file?.kind === 'hugetlb';
-  const unit = isHugetlb ? 2 ** hugeOrderOfRequest(request) : 1;
-  if (lengthPages <= 0 || lengthPages % unit !== 0 || request.pgoff % unit !== 0) return -EINVAL;
+  const unit = isHugetlb ? 2 ** hugeOrderOfRequest(given) : 1;
+  if (given.lengthPages <= 0 || given.pgoff % unit !== 0) return -EINVAL;
+  // Lengths of hugetlb mappings are rounded up, addresses are not.
+  const lengthPages = Math.ceil(given.lengthPages / unit) * unit;
+  const request = { ...given, lengthPages };
   const isStackLike = (flags & MAP_GROWSDOWN) !== 0;
   if (isStackLike && (file !== undefined || isHugetlb || (flags & MAP_SHARED) !== 0)) {
     return -EINVAL;
@@ -94,15 +97,40 @@ function* mmapAt(
   const end = at + request.lengthPages;
   if (at === NIL || end > TASK_SIZE_PAGES) return -ENOMEM;
   if (isHugetlb && at % 2 ** hugeOrderOfRequest(request) !== 0) return -EINVAL;
-  if (hasOverlap(mm, at, end)) {
-    if ((request.flags & MAP_FIXED) === 0) return -EEXIST;
-    const failed = yield* unmapRange(kernel, mm, at, end);
-    if (failed !== 0) return failed;
-  }
+  const isReplacing = hasOverlap(mm, at, end);
+  if (isReplacing && (request.flags & MAP_FIXED) === 0) return -EEXIST;
+  // Files of replaced mappings, and what they were promised, go when the new mapping is there.
+  const replaced = isReplacing ? filesIn(mm, at, end) : [];
+  for (const mapping of replaced) mapping.users += 1;
+  let result = isReplacing ? yield* unmapRange(kernel, mm, at, end) : 0;
+  if (result === 0) result = yield* mapIntoGap(kernel, mm, request, at, isHugetlb);
+  for (const mapping of replaced) yield* putMapping(kernel, mapping);
+  return result;
+}
+
+/** The place is free now. */
+function* mapIntoGap(
+  kernel: Kernel,
+  mm: Mm,
+  request: MmapRequest,
+  at: number,
+  isHugetlb: boolean,
+): Op<number> {
+  const end = at + request.lengthPages;
   const flags = mmapVmFlags(kernel, mm, request, isHugetlb);
   const mapping = request.file ?? anonymousFile(kernel, request, isHugetlb);
   if (mapping === undefined) return yield* mapAnonymous(kernel, mm, at, end, flags);
   return yield* mapFile(kernel, mm, at, end, flags, new OpenFile(mapping), request.pgoff);
+}
+
+/** Files that are mapped somewhere in [at, end). */
+function filesIn(mm: Mm, at: number, end: number): AddressSpace[] {
+  const files = new Set<AddressSpace>();
+  for (let i = findVmaIndex(mm, at); i < mm.vmas.length && mm.vmas[i].start < end; i += 1) {
+    const mapping = mm.vmas[i].file?.mapping;
+    if (mapping !== undefined) files.add(mapping);
+  }
+  return [...files];
 }
 
 /** Order of the huge pages of a hugetlb request: the file's, or what the flags ask for. */
@@ -185,6 +213,9 @@ function* mapFile(
       yield* unlinkFile(kernel, vma);
       return failed;
     }
+    // A mapping for writing makes the file as long as it is, a private one too.
+    const { mapping } = file;
+    if ((flags & VM_WRITE) !== 0) mapping.sizePages = Math.max(mapping.sizePages, pgoff + end - at);
   }
   insertVma(vma);
   return at;

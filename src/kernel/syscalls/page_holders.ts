@@ -1,4 +1,4 @@
-import { EFAULT, ESRCH } from '../errno.js';
+import { EFAULT, ENOENT, ESRCH } from '../errno.js';
 import { FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_TOUCH, FOLL_WRITE } from '../fault/gup_flags.js';
 import { gupFast } from '../fault/gup_fast.js';
 import { getUserPage } from '../fault/gup.js';
@@ -99,17 +99,16 @@ export function* pinPages(
   return 0;
 }
 
-/** Unregisters the buffer, for every process that shares the ring. */
+/** Unregisters the buffer, for every process that shares the ring; -ENOENT without one. */
 export function unpinPages(kernel: Kernel, processId: number, key: number): number {
   const process = kernel.processes.get(processId);
   if (process === undefined) return -ESRCH;
   const holder = process.rings.get(key);
-  if (holder !== undefined) {
-    releasePins(kernel, holder);
-    holder.pfns.length = 0;
-    process.rings.delete(key);
-    holder.descriptors -= 1;
-  }
+  if (holder === undefined) return -ENOENT;
+  releasePins(kernel, holder);
+  holder.pfns.length = 0;
+  process.rings.delete(key);
+  holder.descriptors -= 1;
   return 0;
 }
 
@@ -146,12 +145,18 @@ export function* splicePages(
 }
 
 /**
- * Reads up to `count` pages out of the pipe, as they are now, and closes the process's ends.
+ * Reads up to `count` pages out of the pipe, as they are now, and closes the process's ends;
+ * undefined without a pipe of this name.
  */
-export function drainPipe(kernel: Kernel, processId: number, key: number, count: number): number[] {
+export function drainPipe(
+  kernel: Kernel,
+  processId: number,
+  key: number,
+  count: number,
+): number[] | undefined {
   const process = kernel.processes.get(processId);
   const holder = process?.pipes.get(key);
-  if (process === undefined || holder === undefined) return [];
+  if (process === undefined || holder === undefined) return undefined;
   const read = holder.pfns.splice(0, count);
   const values = read.map((pfn) => kernel.memory.content[pfn]);
   for (const pfn of read) gupPutFolio(kernel, kernel.memory.folioOf(pfn), 1, FOLL_GET);

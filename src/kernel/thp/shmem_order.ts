@@ -11,8 +11,7 @@ const MIN_SHMEM_ORDER = 1;
 /**
  * Order of the folio that a hole of a shmem file gets at file page `index` (spec 98 §4.4): the
  * highest enabled order whose aligned file block is empty and, for a mapping, lies in the VMA at an
- * address aligned alike. `vma` is undefined for write(2): then the knob of the mount alone counts,
- * and the write must fill the folio up to `writeEnd`.
+ * address aligned alike. `vma` is undefined for write(2): then the knob of the mount alone counts.
  * @kernel shmem_allowable_huge_orders
  */
 export function shmemFolioOrder(
@@ -20,10 +19,9 @@ export function shmemFolioOrder(
   mapping: AddressSpace,
   index: number,
   vma: Vma | undefined,
-  writeEnd: number,
 ): number {
   if (!kernel.profile.transparentHugepage) return 0;
-  if (vma === undefined) return writeOrder(kernel, mapping, index, writeEnd);
+  if (vma === undefined) return writeOrder(kernel, mapping, index);
   if ((vma.flags & VM_NOHUGEPAGE) !== 0 || vma.mm.thpDisabled) return 0;
   for (let order = PMD_ORDER; order >= MIN_SHMEM_ORDER; order -= 1) {
     if (!isOrderEnabled(kernel, mapping, index, vma, order)) continue;
@@ -34,20 +32,17 @@ export function shmemFolioOrder(
   return 0;
 }
 
-/** @kernel shmem_mapping_size_orders */
-function writeOrder(
-  kernel: Kernel,
-  mapping: AddressSpace,
-  index: number,
-  writeEnd: number,
-): number {
+/**
+ * The largest order with an empty block, whatever the length of the write. With `within_size` the
+ * block ends within the file.
+ */
+function writeOrder(kernel: Kernel, mapping: AddressSpace, index: number): number {
   const mode = kernel.knobs.shmemThp;
   if (mode !== 'always' && mode !== 'within_size') return 0;
-  let order = Math.min(Math.floor(Math.log2(writeEnd - index)), PMD_ORDER);
-  while (index % 2 ** order !== 0) order -= 1;
-  for (; order >= MIN_SHMEM_ORDER; order -= 1) {
-    const isWithin = mode === 'always' || modeAllows(mode, mapping, index, order, false);
-    if (isWithin && isFileBlockEmpty(mapping, index, 2 ** order)) return order;
+  for (let order = PMD_ORDER; order >= MIN_SHMEM_ORDER; order -= 1) {
+    if (!modeAllows(mode, mapping, index, order, false)) continue;
+    const pages = 2 ** order;
+    if (isFileBlockEmpty(mapping, index - (index % pages), pages)) return order;
   }
   return 0;
 }

@@ -1,0 +1,114 @@
+/** Random scenarios on the engine alone: no crash, invariants hold, both builds agree. */
+import { RmapError } from '../base/errors.js';
+import type { GenerateOptions } from '../check/generate/generate.js';
+import { generateScenario } from '../check/generate/generate.js';
+import { shrinkScenario } from '../check/shrink.js';
+import { checkInvariants } from '../kernel/invariants/index.js';
+import { Machine } from '../kernel/machine.js';
+import type { MachineOptions } from '../kernel/machine.js';
+import type { Operation } from '../kernel/operation.js';
+import type { Profile } from '../kernel/profile.js';
+import { REGION_START_PAGE } from '../trace/scenario.js';
+
+/** A scenario on which the engine is wrong by its own rules, made as small as it gets. */
+export interface EngineFailure {
+  readonly generated: GenerateOptions;
+  readonly operations: readonly Operation[];
+  /** What went wrong: the broken invariant, an exception, or two builds that differ. */
+  readonly message: string;
+}
+
+export interface EngineFuzzOptions {
+  readonly scenarios: Iterable<GenerateOptions>;
+  /** Check all invariants after every operation. */
+  readonly check: boolean;
+  readonly profile: Partial<Profile> | undefined;
+  readonly onStart: (generated: GenerateOptions) => void;
+  readonly onScenario: (doneCount: number) => void;
+  /** Returns whether to go on. */
+  readonly onFailure: (failure: EngineFailure) => boolean;
+}
+
+export interface EngineFuzzCounts {
+  readonly scenarios: number;
+  readonly operations: number;
+}
+
+/** Every so many scenarios run in the other build too, and are checked at the end. */
+const OTHER_BUILD_EVERY = 16;
+
+/** Enough for every mode; a large memory map would take longer to make than a scenario to run. */
+const MEMORY_PAGES = 16_384;
+
+type MachineClass = new (options: MachineOptions) => Machine;
+
+export async function fuzzEngine(options: EngineFuzzOptions): Promise<EngineFuzzCounts> {
+  const OtherMachine = await loadCheckBuild();
+  const counts = { scenarios: 0, operations: 0 };
+  for (const generated of options.scenarios) {
+    options.onStart(generated);
+    const operations = generateScenario(generated);
+    const other = counts.scenarios % OTHER_BUILD_EVERY === 0 ? OtherMachine : undefined;
+    const judge = (candidate: readonly Operation[]): string | undefined =>
+      whatFails(candidate, options, other);
+    const message = judge(operations);
+    counts.scenarios += 1;
+    counts.operations += operations.length;
+    options.onScenario(counts.scenarios);
+    if (message === undefined) continue;
+    const kind = kindOf(message);
+    const shrunk = shrinkScenario(operations, (candidate) => {
+      const failure = judge(candidate);
+      return failure !== undefined && kindOf(failure) === kind;
+    });
+    const shown = judge(shrunk.operations) ?? message;
+    if (!options.onFailure({ generated, operations: shrunk.operations, message: shown })) break;
+  }
+  return counts;
+}
+
+/** The class of the build that keeps its generators; not bundled with the fast one. */
+async function loadCheckBuild(): Promise<MachineClass | undefined> {
+  const url = new URL('../../check/kernel/machine.js', import.meta.url).href;
+  if (url === new URL('../kernel/machine.js', import.meta.url).href) return undefined;
+  try {
+    return ((await import(url)) as { readonly Machine: MachineClass }).Machine;
+  } catch {
+    return undefined;
+  }
+}
+
+/** While a failure is made smaller it must stay the same one: numbers in it may change. */
+function kindOf(message: string): string {
+  return message.replace(/[0-9]+/g, '#').slice(0, 60);
+}
+
+/** Runs a scenario; the first thing that is wrong, or undefined. */
+function whatFails(
+  operations: readonly Operation[],
+  options: EngineFuzzOptions,
+  Other: MachineClass | undefined,
+): string | undefined {
+  const machineOptions: MachineOptions = {
+    regionStart: REGION_START_PAGE,
+    profile: { memoryPages: MEMORY_PAGES, ...options.profile },
+  };
+  const machine = new Machine(machineOptions);
+  try {
+    for (const operation of operations) {
+      machine.apply(operation);
+      if (options.check) checkInvariants(machine.kernel);
+    }
+    if (Other === undefined) return undefined;
+    checkInvariants(machine.kernel);
+    const other = new Other(machineOptions);
+    for (const operation of operations) other.apply(operation);
+    const [one, two] = [machine.fingerprint(), other.fingerprint()];
+    return one === two ? undefined : `the two builds differ: fingerprints ${one} and ${two}`;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    // A smaller scenario may make no sense any more: that is no failure.
+    if (error instanceof RmapError && error.code === 'input') return undefined;
+    return error instanceof RmapError ? error.message : `${error.name}: ${error.message}`;
+  }
+}
