@@ -28,8 +28,10 @@ export const command = defineCommand<[string], ExplainCliOptions>({
       .option('--from <time>', 'look at the recording from here on, such as 2.5s')
       .option('--to <time>', 'look at the recording up to here')
       .option(
-        '--fail-if <condition...>',
-        "exit with 1 if it holds: 'shared_after(60s) < 70%', 'unshared_bytes > 64MiB'",
+        '--fail-if <condition>',
+        "exit with 1 if it holds: 'shared_after(60s) < 70%', 'unshared_bytes > 64MiB'; repeatable",
+        (condition: string, before: readonly string[]) => [...before, condition],
+        [],
       );
   },
   async run(cli, [path], options) {
