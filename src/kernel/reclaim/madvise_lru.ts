@@ -1,20 +1,17 @@
 import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import {
-  folioMapcount,
-  folioMaybeMappedShared,
-  folioPageCount,
-  folioPut,
-  isAnonFolio,
-} from '../phys/folio.js';
+import { folioMapcount, folioMaybeMappedShared, folioPageCount, folioPut } from '../phys/folio.js';
+import { MAPPING_ANON } from '../phys/memory.js';
 import {
   PG_ACTIVE,
   PG_DIRTY,
+  PG_HEAD,
   PG_LRU,
   PG_REFERENCED,
   PG_SWAPBACKED,
   PG_SWAPCACHE,
+  PG_TAIL,
   PG_UNEVICTABLE,
   PG_WORKINGSET,
   PG_YOUNG,
@@ -160,9 +157,9 @@ function* advisePtes(
   isolated: number[],
 ): Op<void> {
   const { pageTables, memory } = kernel;
-  const node = pageTables.payload[pmd];
-  const from = node * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
+  const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
   const to = from + (blockEnd - at);
+  const { mapcount } = memory;
   let entry = from;
   while (entry < to) {
     // A split may have replaced the columns.
@@ -173,9 +170,16 @@ function* advisePtes(
       entry += 1;
       continue;
     }
-    const head = memory.folioOf(payload[entry]);
+    const pfn = payload[entry];
+    if ((memory.flags[pfn] & (PG_HEAD | PG_TAIL)) === 0) {
+      // Small folio: the common case.
+      if (!advice.needsSole || mapcount[pfn] === 1) advice.visit(kernel, entry, pfn, 1, isolated);
+      entry += 1;
+      continue;
+    }
+    const head = memory.folioOf(pfn);
     const pages = folioPageCount(kernel, head);
-    const count = pages === 1 ? 1 : batchLength(kernel, entry, to, head + pages);
+    const count = batchLength(kernel, entry, to, head + pages);
     if (count < pages) {
       const isShared = folioMaybeMappedShared(kernel, head);
       // After a split the same entry is looked at again: it may map the zero page now.
@@ -221,15 +225,16 @@ function dropNonPresent(kernel: Kernel, vma: Vma, entry: number, pte: number): v
 /** Clears bits of `count` entries that map one folio. */
 function clearBits(kernel: Kernel, entry: number, count: number, bits: number): void {
   const { flags } = kernel.pageTables;
-  for (let i = entry; i < entry + count; i += 1) flags[i] &= ~bits;
+  flags[entry] &= ~bits;
+  for (let i = entry + 1; i < entry + count; i += 1) flags[i] &= ~bits;
 }
 
 function makeLazyFree(kernel: Kernel, entry: number, head: number, count: number): void {
-  const { flags } = kernel.memory;
-  const isHuge = count < folioPageCount(kernel, head);
-  if (!isAnonFolio(kernel, head)) return;
+  const { flags, mapping } = kernel.memory;
+  if ((mapping[head] & MAPPING_ANON) === 0) return;
   if ((flags[head] & (PG_SWAPCACHE | PG_DIRTY)) !== 0) {
-    // Another process may still need the only up-to-date copy.
+    // Another process may still need the only up-to-date copy. A huge entry is not shared.
+    const isHuge = count < folioPageCount(kernel, head);
     if (!isHuge && folioMapcount(kernel, head) !== count) return;
     if ((flags[head] & PG_SWAPCACHE) !== 0 && !folioFreeSwap(kernel, head)) return;
     flags[head] &= ~PG_DIRTY;
@@ -247,10 +252,10 @@ function markLazyFree(kernel: Kernel, head: number): void {
 }
 
 function makeCold(kernel: Kernel, entry: number, head: number, count: number): void {
-  if (!isOnLru(kernel, head)) return;
-  forgetUse(kernel, entry, head, count);
-  const now = kernel.memory.flags[head];
-  if ((now & (PG_ACTIVE | PG_UNEVICTABLE)) === PG_ACTIVE) {
+  const flags = kernel.memory.flags[head];
+  if ((flags & PG_LRU) === 0) return;
+  forgetUse(kernel, entry, head, count, flags);
+  if ((flags & (PG_ACTIVE | PG_UNEVICTABLE)) === PG_ACTIVE) {
     kernel.lru.change(head, 0, PG_ACTIVE | PG_REFERENCED);
   }
 }
@@ -262,21 +267,23 @@ function makeColdAndIsolate(
   count: number,
   isolated: number[],
 ): void {
-  if (!isOnLru(kernel, head)) return;
-  forgetUse(kernel, entry, head, count);
-  if ((kernel.memory.flags[head] & PG_UNEVICTABLE) !== 0) return;
+  const flags = kernel.memory.flags[head];
+  if ((flags & PG_LRU) === 0) return;
+  forgetUse(kernel, entry, head, count, flags);
+  if ((flags & PG_UNEVICTABLE) !== 0) return;
   folioIsolateLru(kernel, head);
   isolated.push(head);
 }
 
-function isOnLru(kernel: Kernel, head: number): boolean {
-  return (kernel.memory.flags[head] & PG_LRU) !== 0;
-}
-
 /** The entries become old; the folio keeps in mind that it was in the working set. */
-function forgetUse(kernel: Kernel, entry: number, head: number, count: number): void {
-  const { flags } = kernel.memory;
+function forgetUse(
+  kernel: Kernel,
+  entry: number,
+  head: number,
+  count: number,
+  flags: number,
+): void {
   clearBits(kernel, entry, count, PTE_YOUNG);
-  flags[head] &= ~(PG_REFERENCED | PG_YOUNG);
-  if ((flags[head] & PG_ACTIVE) !== 0) flags[head] |= PG_WORKINGSET;
+  const workingset = (flags & PG_ACTIVE) === 0 ? 0 : PG_WORKINGSET;
+  kernel.memory.flags[head] = (flags & ~(PG_REFERENCED | PG_YOUNG)) | workingset;
 }
