@@ -1,4 +1,3 @@
-import { errnoName } from '../../src/kernel/errno.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { Machine } from '../../src/kernel/machine.js';
 import type { MadviseAdvice, Operation, Prot } from '../../src/kernel/operation.js';
@@ -125,9 +124,4 @@ export class VmScript {
     }
     return steps.join(' ');
   }
-}
-
-/** Name of a negated errno, or the value. */
-function outcome(result: number): number | string {
-  return result < 0 ? errnoName(result) : result;
 }

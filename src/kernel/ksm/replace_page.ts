@@ -4,6 +4,7 @@ import { presentFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
 import { downWrite, fullBarrier, readPoint, upWrite, writePoint, type Op } from '../op/prims.js';
 import { folioGet, folioMapcount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
+import { drainMlock } from '../phys/mlock.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
 import { MAPPING_KSM } from '../phys/memory.js';
 import { PG_ANON_EXCLUSIVE, PG_DIRTY, PG_SWAPCACHE } from '../phys/page_flags.js';
@@ -52,7 +53,10 @@ export function* tryToMergeOnePage(
  */
 export function* splitForKsm(kernel: Kernel, head: number, page: number): Op<number> {
   kernel.ksm.unstableTree.noteSplit();
-  return yield* splitFolio(kernel, head, page);
+  const failed = yield* splitFolio(kernel, head, page);
+  // The lock events of the remapped pages hold references, and Linux applies them at once.
+  drainMlock(kernel);
+  return failed;
 }
 
 /**

@@ -160,6 +160,58 @@ describe('pages in use', () => {
   });
 });
 
+describe('large folios', () => {
+  function mthp(n: number, size: string): MachineScript {
+    const script = new MachineScript();
+    script.run({ op: 'config', key: `mthp.${size}`, value: 'always' });
+    script.map(0, n);
+    script.run({ op: 'madvise', p: 0, at: 0, n, advice: 'mergeable' });
+    return script;
+  }
+
+  it('are split when two of their own pages are equal, and merge around the second', () => {
+    const script = mthp(16, '64kB');
+    script.write(0, 16, 7);
+    script.run({ op: 'ksm', scans: 2 });
+    expect(script.items(0)).toBe(
+      '0:15 0:14 0:13 0:12 0:11 0:10 0:9 0:8 0:7 0:6 0:5 0:4 0:3 0:2 0:0',
+    );
+    expect(script.kind(1)).toBe('anon');
+    script.run({ op: 'ksm', scans: 1 });
+    expect(script.items(0).startsWith('0:1 0:15')).toBe(true);
+  });
+
+  it('lose zero-filled pages, and a candidate that is lost ends searches for the pass', () => {
+    const script = mthp(16, '64kB');
+    script.write(1, 15, 7);
+    script.run({ op: 'ksm', scans: 2 });
+    // Page 0 was the root of the tree of candidates and became the zero page.
+    expect([script.kind(0), script.kind(3)]).toEqual(['zero', 'anon']);
+    script.run({ op: 'ksm', scans: 1 });
+    expect(script.kind(3)).toBe('ksm');
+  });
+
+  it('merge in locked memory, where the split’s lock events are applied at once', () => {
+    const script = mthp(48, '16kB');
+    script.run({ op: 'mlock', p: 0, at: 29, n: 10 }, { op: 'ksm', scans: 2 });
+    expect([29, 32, 35, 38].map((at) => script.kind(at))).toEqual(['ksm', 'ksm', 'ksm', 'ksm']);
+  });
+});
+
+describe('locked memory', () => {
+  it('merges what a fork shares, once the unlock events of the last pass are applied', () => {
+    const script = new MachineScript();
+    script.map(0, 8);
+    script.run(
+      { op: 'madvise', p: 0, at: 0, n: 8, advice: 'mergeable' },
+      { op: 'mlock', p: 0, at: 0, n: 8 },
+    );
+    script.fork(0, 1);
+    script.run({ op: 'ksm', scans: 3 });
+    expect([0, 7].map((at) => script.pfn(at, 1))).toEqual([script.pfn(0), script.pfn(0)]);
+  });
+});
+
 describe('unmerging', () => {
   it('copies every mapping read-only and clean, and keeps the items', () => {
     const script = equalPages(3);

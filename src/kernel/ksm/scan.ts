@@ -1,6 +1,7 @@
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import { folioGet, folioPut } from '../phys/folio.js';
+import { drainMlock } from '../phys/mlock.js';
 import { MAPPING_KSM } from '../phys/memory.js';
 import { VM_MERGEABLE } from '../vm/vm_flags.js';
 import { KsmRmapItem, type KsmMmSlot } from './ksm_types.js';
@@ -8,6 +9,9 @@ import { cmpAndMergePage } from './merge.js';
 import { ScanPosition } from './scan_position.js';
 import { isLiveNode, removeItemFromTree, removeNode } from './stable_tree.js';
 import { unmergeKsmPages } from './unmerge.js';
+
+/** ksmd's own lock events wait, and hold their pages, until there are this many. @kernel PAGEVEC_SIZE */
+const MLOCK_BATCH_LENGTH = 31;
 
 /** Runs ksmd for `passes` full passes over all mergeable memory. @kernel ksm_do_scan */
 export function* ksmScan(kernel: Kernel, passes: number): Op<void> {
@@ -18,6 +22,7 @@ export function* ksmScan(kernel: Kernel, passes: number): Op<void> {
 /** One pass: every address space, in order of registration. @kernel scan_get_next_rmap_item */
 function* scanPass(kernel: Kernel): Op<void> {
   const { ksm } = kernel;
+  drainMlock(kernel);
   ksm.passes += 1;
   ksm.unstableTree.clear();
   yield* pruneNodes(kernel);
@@ -59,6 +64,7 @@ function* scanSlot(kernel: Kernel, slot: KsmMmSlot): Op<boolean> {
     kept.push(item);
     yield* cmpAndMergePage(kernel, item, page);
     folioPut(kernel, kernel.memory.folioOf(page));
+    if (kernel.mlockBatch.events.length >= MLOCK_BATCH_LENGTH) drainMlock(kernel);
   }
   for (; old < items.length; old += 1) yield* removeItemFromTree(kernel, items[old]);
   if (slot.isExiting) {

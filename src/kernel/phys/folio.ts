@@ -34,7 +34,7 @@ export function folioOrder(kernel: Kernel, head: number): number {
 
 /** @kernel folio_nr_pages */
 export function folioPageCount(kernel: Kernel, head: number): number {
-  return 2 ** folioOrder(kernel, head);
+  return 1 << folioOrder(kernel, head);
 }
 
 /** Whether the folio belongs to an anon_vma or a KSM node. @kernel folio_test_anon */

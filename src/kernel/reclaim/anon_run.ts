@@ -17,6 +17,7 @@ import {
   PG_HEAD,
   PG_HWPOISON,
   PG_IDLE,
+  PG_LOCKED,
   PG_MLOCKED,
   PG_SWAPBACKED,
   PG_SWAPCACHE,
@@ -108,7 +109,8 @@ export function takeRun(kernel: Kernel, pending: number[], run: AnonRun): boolea
 /** Mapped, on no way out yet, and without anything that needs a closer look. */
 function isPlain(kernel: Kernel, head: number): boolean {
   const { flags, refcount, mapcount } = kernel.memory;
-  const odd = PG_HEAD | PG_SWAPCACHE | PG_MLOCKED | PG_WRITEBACK | PG_HWPOISON | PG_SWAPBACKED;
+  const odd =
+    PG_HEAD | PG_LOCKED | PG_SWAPCACHE | PG_MLOCKED | PG_WRITEBACK | PG_HWPOISON | PG_SWAPBACKED;
   return (
     (flags[head] & odd) === PG_SWAPBACKED &&
     mapcount[head] > 0 &&

@@ -2,6 +2,7 @@ import { PMD_ORDER } from '../../base/units.js';
 import { removeCacheFolio } from '../file/page_cache.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
+import { folioTrylock, folioUnlock } from '../phys/folio_lock.js';
 import {
   folioMapcount,
   folioMaybeDmaPinned,
@@ -48,6 +49,13 @@ export type Outcome = 'freed' | 'again' | 'kept' | 'written' | 'stuck';
 
 /** Reclaims one isolated folio if that is possible (spec 50 §9). */
 export function* shrinkFolio(kernel: Kernel, head: number, batch: ShrinkBatch): Op<Outcome> {
+  if (!(yield* folioTrylock(kernel, head))) return 'kept';
+  const outcome: Outcome = yield* shrinkLocked(kernel, head, batch);
+  if (outcome !== 'freed') yield* folioUnlock(kernel, head);
+  return outcome;
+}
+
+function* shrinkLocked(kernel: Kernel, head: number, batch: ShrinkBatch): Op<Outcome> {
   const { flags } = kernel.memory;
   if ((flags[head] & PG_MLOCKED) !== 0) return activate(kernel, head, 'stuck');
   if ((flags[head] & PG_WRITEBACK) !== 0) return 'kept';

@@ -7,7 +7,7 @@ import {
   LRU_INACTIVE_ANON,
   LRU_INACTIVE_FILE,
 } from '../phys/lru.js';
-import { PG_ACTIVE, PG_WORKINGSET } from '../phys/page_flags.js';
+import { PG_ACTIVE, PG_LRU, PG_UNEVICTABLE, PG_WORKINGSET } from '../phys/page_flags.js';
 import { folioReferenced } from '../rmap/folio_referenced.js';
 import { folioIsolateLru } from './isolate.js';
 import type { ShrinkControl, ShrinkResult } from './shrink_control.js';
@@ -56,12 +56,18 @@ export function* shrinkInactive(
   const total: ShrinkResult = { reclaimed: 0, stuck: [] };
   for (let from = 0; from < folios.length; from += SWAP_CLUSTER_MAX) {
     const batch = folios.slice(from, from + SWAP_CLUSTER_MAX);
-    for (const head of batch) folioIsolateLru(kernel, head);
-    const { reclaimed, stuck } = yield* shrinkFolioList(kernel, batch, control);
+    // Some may have gone while others were reclaimed.
+    const isolated = batch.filter((head) => canIsolate(kernel, head));
+    for (const head of isolated) folioIsolateLru(kernel, head);
+    const { reclaimed, stuck } = yield* shrinkFolioList(kernel, isolated, control);
     total.reclaimed += reclaimed;
     for (const head of stuck) total.stuck.push(head);
   }
   return total;
+}
+
+function canIsolate(kernel: Kernel, head: number): boolean {
+  return (kernel.memory.flags[head] & (PG_LRU | PG_UNEVICTABLE)) === PG_LRU;
 }
 
 /** Moves active folios to the inactive list, whatever their accessed bits say. @kernel shrink_active_list */
@@ -72,6 +78,7 @@ export function* deactivateFolios(
 ): Op<void> {
   for (const head of folios) {
     yield* folioReferenced(kernel, head, false, memcg);
+    if ((kernel.memory.flags[head] & PG_ACTIVE) === 0) continue;
     kernel.lru.change(head, PG_WORKINGSET, PG_ACTIVE);
   }
 }

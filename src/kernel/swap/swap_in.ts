@@ -1,8 +1,9 @@
 import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
-import { FAULT_WRITE, VM_FAULT_MAJOR, VM_FAULT_OOM } from '../fault/fault_flags.js';
+import { FAULT_WRITE, VM_FAULT_MAJOR, VM_FAULT_OOM, VM_FAULT_RETRY } from '../fault/fault_flags.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioPageCount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
+import { folioTrylock, folioUnlock } from '../phys/folio_lock.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_MLOCKED, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { PTE_SWP_EXCLUSIVE, swapOffset } from '../pgtable/pte.js';
@@ -45,16 +46,27 @@ export function* doSwapPage(
     if (page === NIL) return VM_FAULT_OOM;
     result = VM_FAULT_MAJOR;
   }
-  if (pageTables.payload[entry] !== swapped || pageTables.flags[entry] !== oldFlags) return result;
   const head = memory.folioOf(page);
   memory.refcount[head] += 1;
-  const copy = yield* copyForKsm(kernel, vma, vpn, page);
-  if (copy !== page) {
+  if (!(yield* folioTrylock(kernel, head))) {
+    // Reclaim or swapoff is at work on it: the access looks again.
     folioPut(kernel, head);
-    if (copy === NIL) return VM_FAULT_OOM;
-    return result | (yield* mapCopy(kernel, vma, vpn, entry, copy, faultFlags));
+    return result | VM_FAULT_RETRY;
   }
-  return result | (yield* mapCachedFolio(kernel, vma, vpn, entry, page, faultFlags));
+  const copy = yield* copyForKsm(kernel, vma, vpn, page);
+  const isSame =
+    pageTables.payload[entry] === swapped &&
+    pageTables.flags[entry] === oldFlags &&
+    device.cachedPage[slot] - 1 === page;
+  if (isSame && copy === page) {
+    return result | (yield* mapCachedFolio(kernel, vma, vpn, entry, page, faultFlags));
+  }
+  yield* folioUnlock(kernel, head);
+  folioPut(kernel, head);
+  if (copy === NIL) return VM_FAULT_OOM;
+  if (isSame) return result | (yield* mapCopy(kernel, vma, vpn, entry, copy, faultFlags));
+  if (copy !== page) folioPut(kernel, copy);
+  return result;
 }
 
 /** Maps the private copy of a cached page in the place of its swap entry. */
@@ -80,7 +92,7 @@ function* mapCopy(
 }
 
 /**
- * Maps a page of a cached folio, on which the caller holds a reference: exclusively if the entry
+ * Maps a page of a cached folio, which the caller has locked and holds a reference on: exclusively if the entry
  * says so or nobody else uses the folio any more.
  */
 function* mapCachedFolio(
@@ -125,6 +137,7 @@ function* mapCachedFolio(
     pageTables.payload[firstEntry + i] = firstPage + i;
     pageTables.flags[firstEntry + i] = newFlags;
   }
+  yield* folioUnlock(kernel, head);
   return yield* finishWrite(kernel, vma, vpn, entry, faultFlags);
 }
 

@@ -76,7 +76,7 @@ describe('small pages', () => {
     script.map(64, 4);
     script.run({ op: 'mlock', p: 0, at: 64, n: 4 });
     for (const to of [32, 48, 64]) expect(script.answer(move(0, 1, to))).toBe('EINVAL');
-    expect(script.answer(move(0, 1, 999))).toBe('ENOENT');
+    expect(script.answer(move(0, 1, 999))).toBe('EINVAL');
     expect(script.answer(move(2, 4, 16))).toBe('EINVAL');
   });
 
@@ -123,5 +123,54 @@ describe('huge pages', () => {
     expect(script.answer(move(0, 1, 1024))).toBe('EBUSY');
     const page = script.page(0);
     expect(page?.k === 'page' && page.level).toBe('pmd');
+  });
+
+  it('are split for a part, whose pages then move one by one', () => {
+    const script = hugeArea();
+    script.write(0, 512, 5);
+    script.write(2, 1, 0);
+    expect(script.answer(move(0, 4, 1025))).toBe(0);
+    expect([1025, 1026, 1027].map((at) => script.bits(at))).toEqual(['wde', 'wde', '---']);
+    expect([script.kind(1027), script.bits(4)]).toEqual(['zero', 'wde']);
+    const page = script.page(4);
+    expect(page?.k === 'page' && [page.level, page.folioState?.order]).toEqual(['pte', 0]);
+  });
+
+  it('are refused while somebody else holds them, which shows only in the entry', () => {
+    const script = hugeArea();
+    script.write(0, 512, 5);
+    script.run({ op: 'pin', p: 0, at: 0, n: 1, id: 1 });
+    expect(script.answer(move(0, 512, 1024))).toBe('EBUSY');
+    expect(script.answer(move(0, 4, 1024))).toBe('EBUSY');
+    const page = script.page(0);
+    expect(page?.k === 'page' && [page.level, page.folioState?.order]).toEqual(['pte', 9]);
+  });
+});
+
+describe('swapped pages', () => {
+  it('move as entries if they are exclusive', () => {
+    const script = twoAreas();
+    script.run({ op: 'swapon' }, { op: 'madvise', p: 0, at: 0, n: 2, advice: 'pageout' });
+    expect([script.bits(0), script.answer(move(0, 1, 16))]).toEqual(['swap', 0]);
+    expect([script.bits(0), script.bits(16)]).toEqual(['none', 'swap']);
+    expect(script.read(16)).toEqual([6]);
+    const page = script.page(16);
+    expect(page?.k === 'page' && page.folioState?.index).toBe(16);
+    script.fork(0, 1);
+    expect(script.answer(move(1, 1, 17))).toBe('EBUSY');
+  });
+});
+
+describe('the destination', () => {
+  it('is registered for the move only, which refuses what cannot be registered', () => {
+    const script = twoAreas();
+    script.run(
+      { op: 'file', id: 'f', n: 4, kind: 'tmp' },
+      { op: 'mmap', p: 0, at: 32, n: 4, prot: 'rw', flags: 'private', file: 'f', off: 0 },
+    );
+    expect(script.answer(move(0, 1, 32))).toBe('EINVAL');
+    expect(script.answer(move(0, 1, 16))).toBe(0);
+    expect(script.flags(16)).not.toContain('um');
+    expect(script.state().procs[0].vmas).toHaveLength(3);
   });
 });
