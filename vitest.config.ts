@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { fastBuild } from './tools/vite_fast_build.js';
 
 const checkOnly = process.env['RMAP_BUILD'] === 'check';
-const common = { environment: 'node', testTimeout: 120_000 } as const;
+const common = { environment: 'node', testTimeout: 120_000, env: { NO_COLOR: '1' } } as const;
 
 export default defineConfig({
   test: {

@@ -38,9 +38,10 @@ static char ksmd_state(void) {
 }
 
 static void nudge_ksmd(void) {
-  static int turn;
+  static int turn = 1;
   char text[32];
-  /* ksmd sleeps a minute between scans, and wakes whenever this value changes. */
+  /* ksmd sleeps a minute between scans, and wakes whenever this value changes: at first it is
+     60000, from the fixed environment. */
   snprintf(text, sizeof text, "%d", 60000 + (turn++ & 1));
   put_text(KSM "sleep_millisecs", text);
 }

@@ -1,7 +1,7 @@
 /** Random scenarios on the engine alone: no crash, invariants hold, both builds agree. */
 import { RmapError } from '../base/errors.js';
 import type { GenerateOptions } from '../check/generate/generate.js';
-import { generateScenario } from '../check/generate/generate.js';
+import { generateScenario, memoryPagesOf } from '../check/generate/generate.js';
 import { shrinkScenario } from '../check/shrink.js';
 import { checkInvariants } from '../kernel/invariants/index.js';
 import { Machine } from '../kernel/machine.js';
@@ -37,9 +37,6 @@ export interface EngineFuzzCounts {
 /** Every so many scenarios run in the other build too, and are checked at the end. */
 const OTHER_BUILD_EVERY = 16;
 
-/** Enough for every mode; a large memory map would take longer to make than a scenario to run. */
-const MEMORY_PAGES = 16_384;
-
 type MachineClass = new (options: MachineOptions) => Machine;
 
 export async function fuzzEngine(options: EngineFuzzOptions): Promise<EngineFuzzCounts> {
@@ -49,8 +46,9 @@ export async function fuzzEngine(options: EngineFuzzOptions): Promise<EngineFuzz
     options.onStart(generated);
     const operations = generateScenario(generated);
     const other = counts.scenarios % OTHER_BUILD_EVERY === 0 ? OtherMachine : undefined;
+    const profile = { memoryPages: memoryPagesOf(generated.mode), ...options.profile };
     const judge = (candidate: readonly Operation[]): string | undefined =>
-      whatFails(candidate, options, other);
+      whatFails(candidate, profile, options.check, other);
     const message = judge(operations);
     counts.scenarios += 1;
     counts.operations += operations.length;
@@ -86,18 +84,16 @@ function kindOf(message: string): string {
 /** Runs a scenario; the first thing that is wrong, or undefined. */
 function whatFails(
   operations: readonly Operation[],
-  options: EngineFuzzOptions,
+  profile: Partial<Profile>,
+  isChecked: boolean,
   Other: MachineClass | undefined,
 ): string | undefined {
-  const machineOptions: MachineOptions = {
-    regionStart: REGION_START_PAGE,
-    profile: { memoryPages: MEMORY_PAGES, ...options.profile },
-  };
+  const machineOptions: MachineOptions = { regionStart: REGION_START_PAGE, profile };
   const machine = new Machine(machineOptions);
   try {
     for (const operation of operations) {
       machine.apply(operation);
-      if (options.check) checkInvariants(machine.kernel);
+      if (isChecked) checkInvariants(machine.kernel);
     }
     if (Other === undefined) return undefined;
     checkInvariants(machine.kernel);

@@ -1,7 +1,6 @@
 /** Operations that touch pages: accesses, advice, pins, processes. */
 import type { MadviseAdvice } from '../../kernel/operation.js';
 import type { Action } from './mapping_actions.js';
-import type { World } from './world.js';
 
 export const read: Action = (world) => {
   world.emit({ op: 'read', p: world.process(), ...world.touch() });
@@ -13,7 +12,7 @@ export const write: Action = (world) => {
 
 /** A write to a whole range: makes folios of all sizes. */
 export const fill: Action = (world) => {
-  world.emit({ op: 'write', p: world.process(), ...world.alignedRange(), v: world.value() });
+  world.emit({ op: 'write', p: world.process(), ...world.touch(true), v: world.value() });
 };
 
 export const fork: Action = (world) => {
@@ -32,7 +31,11 @@ export const exit: Action = (world) => {
 /** The action that gives one of these pieces of advice. */
 export function advise(advice: readonly MadviseAdvice[]): Action {
   return (world) => {
-    const range = world.rng.chance(0.5) ? world.range() : world.alignedRange();
+    const range = world.rng.weighted([
+      [1, () => world.range()],
+      [1, () => world.alignedRange()],
+      [2, () => world.touch(true)],
+    ])();
     world.emit({ op: 'madvise', p: world.process(), ...range, advice: world.rng.pick(advice) });
   };
 }
@@ -56,16 +59,11 @@ export const FLAG_ADVICE: readonly MadviseAdvice[] = [
 export const GUARD_ADVICE: readonly MadviseAdvice[] = ['guard_install', 'guard_remove'];
 export const POPULATE_ADVICE: readonly MadviseAdvice[] = ['populate_read', 'populate_write'];
 
-/** A short range: pins of many pages are slow. */
-function few(world: World): { at: number; n: number } {
-  return { at: world.page(), n: world.rng.between(1, 4) };
-}
-
 export const pin: Action = (world) => {
   const p = world.process();
   const id = world.heldId();
   world.pins.push({ p, id });
-  world.emit({ op: 'pin', p, ...few(world), id });
+  world.emit({ op: 'pin', p, ...world.touch(), id });
 };
 
 export const unpin: Action = (world) => {
@@ -77,7 +75,7 @@ export const splice: Action = (world) => {
   const p = world.process();
   const id = world.heldId();
   world.pipes.push({ p, id });
-  world.emit({ op: 'vmsplice', p, ...few(world), id });
+  world.emit({ op: 'vmsplice', p, ...world.touch(), id });
 };
 
 export const drainPipe: Action = (world) => {
@@ -87,17 +85,17 @@ export const drainPipe: Action = (world) => {
 };
 
 export const forceWrite: Action = (world) => {
-  world.emit({ op: 'mem_write', p: world.process(), ...few(world), v: world.value() });
+  world.emit({ op: 'mem_write', p: world.process(), ...world.touch(), v: world.value() });
 };
 
 export const writeOther: Action = (world) => {
   const [p, q] = [world.process(), world.process()];
-  world.emit({ op: 'pvm_write', p, q, ...few(world), v: world.value() });
+  world.emit({ op: 'pvm_write', p, q, ...world.touch(), v: world.value() });
 };
 
 export const moveByUserfault: Action = (world) => {
   const { rng, space } = world;
-  const { at, n } = rng.chance(0.5) ? world.alignedRange() : few(world);
+  const { at, n } = rng.chance(0.5) ? world.alignedRange() : world.touch();
   const to = world.target(n, rng.chance(0.8) ? space.grain : 1);
   const holes = rng.chance(0.7) ? { allow_holes: 1 } : {};
   world.emit({ op: 'uffd_move', p: world.process(), at, n, to, ...holes });

@@ -4,7 +4,7 @@ import { MODE_NAMES, modeOf, type ModeName } from './modes.js';
 import { World } from './world.js';
 
 export type { ModeName } from './modes.js';
-export { MODE_NAMES, isModeName } from './modes.js';
+export { MODE_NAMES, isModeName, memoryPagesOf } from './modes.js';
 
 export interface GenerateOptions {
   readonly seed: number;

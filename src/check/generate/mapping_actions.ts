@@ -64,6 +64,19 @@ export const mapFile: Action = (world) => {
   world.emit({ op: 'mmap', p: world.process(), at, n, prot, flags, file: file.id, off });
 };
 
+/** A file from its start, at a multiple of a huge page. */
+export const mapWholeFile: Action = (world) => {
+  const { rng, space } = world;
+  const files = world.files.filter(({ kind }) => kind !== 'memfd_hugetlb');
+  if (files.length === 0) return;
+  const { id, pages } = rng.pick(files);
+  const n = rng.chance(0.7) ? Math.ceil(pages / 512) * 512 : pages;
+  const blocks = Math.max(1, Math.floor((space.pages - n) / 512) + 1);
+  const at = space.start + rng.below(blocks) * 512;
+  const flags = `${rng.pick(['private', 'shared', 'shared'])}|fixed`;
+  world.emit({ op: 'mmap', p: world.process(), at, n, prot: 'rw', flags, file: id, off: 0 });
+};
+
 export const unmap: Action = (world) => {
   world.emit({ op: 'munmap', p: world.process(), ...world.range() });
 };

@@ -2,8 +2,38 @@
 import * as access from './access_actions.js';
 import * as mapping from './mapping_actions.js';
 import type { Action } from './mapping_actions.js';
+import {
+  addFile,
+  anonymousSizes,
+  BASIC,
+  BLOCKS,
+  fewSharers,
+  FLAGS,
+  GUARDS,
+  HOLDERS,
+  hugePages,
+  inOrder,
+  KSM,
+  LARGE,
+  LOCKS,
+  MEDIUM,
+  mergeAll,
+  MERGES,
+  OUT,
+  placeBreak,
+  POPULATES,
+  SIZES,
+  SMALL,
+  smallFiles,
+  sometimes,
+  startMapped,
+  startMergeable,
+  swapMode,
+  THP_MODES,
+} from './mode_parts.js';
+import type { Weighted } from './mode_parts.js';
 import * as system from './system_actions.js';
-import type { Space, World } from './world.js';
+import type { Space } from './world.js';
 
 export interface Mode {
   readonly space: Space;
@@ -11,133 +41,8 @@ export interface Mode {
   readonly values?: readonly number[];
   /** What each scenario starts with. */
   readonly start?: Action;
-  readonly actions: ReadonlyArray<readonly [weight: number, action: Action]>;
+  readonly actions: Weighted;
 }
-
-type Weighted = Mode['actions'];
-
-const SMALL: Space = {
-  start: 16,
-  pages: 48,
-  grain: 1,
-  mostGrains: 12,
-  targetStart: 80,
-  targetPages: 80,
-};
-const MEDIUM: Space = {
-  start: 512,
-  pages: 192,
-  grain: 16,
-  mostGrains: 5,
-  targetStart: 1024,
-  targetPages: 512,
-};
-const LARGE: Space = {
-  start: 512,
-  pages: 2048,
-  grain: 128,
-  mostGrains: 9,
-  targetStart: 3072,
-  targetPages: 2048,
-};
-const BLOCKS: Space = {
-  start: 512,
-  pages: 2048,
-  grain: 512,
-  mostGrains: 2,
-  targetStart: 3072,
-  targetPages: 2048,
-};
-
-const BASIC: Weighted = [
-  [10, access.write],
-  [6, access.read],
-  [4, mapping.mapPlain],
-  [3, mapping.mapAnonymous],
-  [4, mapping.unmap],
-  [5, mapping.protect],
-  [6, mapping.remap],
-  [6, access.fork],
-  [3, access.exit],
-  [3, access.advise(access.ZAP_ADVICE)],
-];
-const HOLDERS: Weighted = [
-  [1.5, access.pin],
-  [1, access.unpin],
-  [1, access.splice],
-  [0.8, access.drainPipe],
-  [1, access.forceWrite],
-  [1, access.writeOther],
-];
-const LOCKS: Weighted = [
-  [1, mapping.lock],
-  [1, mapping.unlock],
-];
-const POPULATES = access.advise(access.POPULATE_ADVICE);
-const GUARDS = access.advise(access.GUARD_ADVICE);
-const FLAGS = access.advise(access.FLAG_ADVICE);
-
-const THP_MODES = ['always', 'madvise', 'never'] as const;
-const SIZES = ['16kB', '32kB', '64kB', '128kB', '256kB', '512kB', '1024kB'] as const;
-
-/** Some sizes of folios for anonymous memory. */
-const anonymousSizes: Action = (world) => {
-  const { rng } = world;
-  const count = rng.between(1, 3);
-  for (let i = 0; i < count; i += 1) {
-    const size = rng.pick(SIZES);
-    const value = rng.pick(['always', 'always', 'madvise', 'inherit']);
-    world.emit({ op: 'config', key: `mthp.${size}`, value });
-  }
-  if (rng.chance(0.2)) world.emit({ op: 'config', key: 'thp', value: rng.pick(THP_MODES) });
-};
-
-const startMapped: Action = (world) => {
-  const { start, pages } = world.space;
-  const flags = 'private|anon';
-  world.emit({ op: 'mmap', p: 0, at: start, n: pages >> 1, prot: 'rw', flags });
-};
-
-function inOrder(...actions: readonly Action[]): Action {
-  return (world) => {
-    for (const action of actions) action(world);
-  };
-}
-
-function sometimes(probability: number, action: Action): Action {
-  return (world) => {
-    if (world.rng.chance(probability)) action(world);
-  };
-}
-
-const hugePages: Action = (world) => {
-  world.emit({ op: 'config', key: 'thp', value: 'always' });
-};
-
-/** A file with some pages written. */
-function addFile(world: World, kind: 'tmp' | 'memfd' | 'memfd_hugetlb', pages: number): void {
-  const id = ['f', 'g', 'h', 'i'][world.files.length] ?? `file${world.files.length}`;
-  world.files.push({ id, kind, pages });
-  world.emit({ op: 'file', id, n: pages, kind });
-}
-
-const smallFiles: Action = (world) => {
-  addFile(world, 'memfd', world.rng.between(8, 24));
-  if (world.rng.chance(0.7)) addFile(world, 'tmp', world.rng.between(1, 4));
-  if (world.rng.chance(0.5)) system.fileWrite(world);
-};
-
-const placeBreak: Action = (world) => {
-  world.hasBreak = true;
-  world.emit({ op: 'brk_at', p: 0, at: world.space.start + 24 + world.rng.below(8) });
-};
-
-const swapMode = inOrder(system.swapOn, sometimes(0.6, anonymousSizes), startMapped);
-const OUT: Weighted = [
-  [6, access.advise(['pageout'])],
-  [1, access.advise(['willneed'])],
-  [1, access.advise(['cold', 'free'])],
-];
 
 const MODES = {
   small: {
@@ -238,7 +143,7 @@ const MODES = {
       ...BASIC,
       ...OUT,
       ...HOLDERS,
-      [5, access.fill],
+      [8, access.fill],
       [0.5, POPULATES],
       [0.4, system.swapOff],
       [1, system.swapOn],
@@ -247,24 +152,50 @@ const MODES = {
   },
   ksm: {
     space: { ...SMALL, pages: 32, mostGrains: 8 },
-    values: [0, 7, 7, 8],
-    start: inOrder(
-      sometimes(0.2, (world) => world.emit({ op: 'config', key: 'ksm_zero', value: 1 })),
-      sometimes(0.3, (world) =>
-        world.emit({ op: 'config', key: 'ksm_max_sharing', value: world.rng.between(2, 4) }),
-      ),
-      startMapped,
-    ),
+    // Not 0: with PR_SET_MEMORY_MERGE, zero pages of the program itself would join.
+    values: [6, 7, 7, 8],
+    // For the same reason nothing is populated, locked or pinned here.
+    start: inOrder(fewSharers, startMapped, sometimes(0.7, mergeAll)),
     actions: [
-      ...BASIC,
-      ...HOLDERS,
-      [4, access.fill],
-      [5, access.advise(['mergeable', 'mergeable', 'unmergeable'])],
-      [7, system.ksmScans],
-      [0.5, system.ksmUnmerge],
+      ...MERGES,
+      [10, access.write],
+      [6, access.read],
+      [4, mapping.mapPlain],
+      [2, mapping.unmap],
+      [3, mapping.protect],
+      [4, mapping.remap],
+      [6, access.fork],
+      [3, access.exit],
+      [2, access.advise(access.ZAP_ADVICE)],
       [0.8, system.processMerge],
-      [0.5, mapping.lock],
-      [0.5, access.advise(['free', 'cold'])],
+    ],
+  },
+  ksmzero: {
+    space: { ...SMALL, pages: 32, mostGrains: 8 },
+    values: [0, 0, 7, 7, 8],
+    start: inOrder(
+      fewSharers,
+      sometimes(0.5, (world) => world.emit({ op: 'config', key: 'ksm_zero', value: 1 })),
+      startMergeable,
+    ),
+    actions: KSM,
+  },
+  ksmlarge: {
+    space: { ...MEDIUM, pages: 1024, targetStart: 2048, targetPages: 1024 },
+    values: [0, 0, 7, 7, 8, 9],
+    start: inOrder(sometimes(0.7, hugePages), sometimes(0.5, anonymousSizes), startMergeable),
+    actions: [
+      [10, access.write],
+      [10, access.fill],
+      [3, access.fork],
+      [1, access.exit],
+      [2, mapping.mapPlain],
+      [2, mapping.remap],
+      [2, mapping.protect],
+      [3, access.advise(access.ZAP_ADVICE)],
+      [3, access.advise(['mergeable', 'mergeable', 'unmergeable'])],
+      [8, system.ksmScans],
+      [1, access.advise(['collapse'])],
     ],
   },
   reclaim: {
@@ -280,11 +211,12 @@ const MODES = {
       startMapped,
     ),
     actions: [
+      // What is used more than once goes to the active list; when it leaves it is up to statistics
+      // that Linux flushes by time. So nothing is pinned or populated here.
       ...BASIC,
-      ...HOLDERS,
       [5, access.fill],
       [5, system.reclaim],
-      [1, access.advise(['free', 'cold', 'pageout'])],
+      [1, access.advise(['pageout'])],
       [0.4, system.groupOff],
       [0.4, system.groupOn],
       [0.3, system.swapOff],
@@ -329,8 +261,10 @@ const MODES = {
     actions: [
       ...BASIC,
       ...HOLDERS,
-      [10, mapping.mapFile],
+      [6, mapping.mapFile],
+      [6, mapping.mapWholeFile],
       [3, mapping.mapShared],
+      [4, access.fill],
       [1, system.fileWrite],
       [0.5, system.fileRead],
       [1, system.filePunch],
@@ -385,7 +319,6 @@ const MODES = {
       [0.5, system.filePunch],
       [0.5, system.fileWrite],
       [0.5, system.fileTruncate],
-      [0.4, system.processMerge],
       [0.5, mapping.lock],
       [0.4, mapping.unlock],
     ],
@@ -402,4 +335,12 @@ export function isModeName(name: string): name is ModeName {
 
 export function modeOf(name: ModeName): Mode {
   return MODES[name];
+}
+
+/**
+ * Physical memory that scenarios of a mode never use up. Making a large memory map takes longer
+ * than a short scenario.
+ */
+export function memoryPagesOf(name: ModeName): number {
+  return modeOf(name).space.grain === 1 ? 2048 : 16_384;
 }

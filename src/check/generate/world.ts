@@ -31,6 +31,7 @@ export interface Range {
 }
 
 const MOST_EDGES = 24;
+const MOST_MAPPED = 8;
 const MOST_PROCESSES = 4;
 
 /**
@@ -52,6 +53,8 @@ export class World {
   /** Processes that first-touch in the small memory cgroup. */
   readonly grouped = new Set<number>();
   private readonly edges: number[] = [];
+  /** Ranges that were mapped last; some may be gone again. */
+  private readonly mapped: Range[] = [];
   private nextProcess = 1;
   private nextHeld = 0;
   private nextValue = 100;
@@ -64,6 +67,16 @@ export class World {
 
   emit(operation: Operation): void {
     this.operations.push(operation);
+    if (operation.op === 'mmap' && operation.at !== undefined) {
+      this.noteMapped({ at: operation.at, n: operation.n });
+    } else if (operation.op === 'mremap' && operation.to !== undefined) {
+      this.noteMapped({ at: operation.to, n: operation.new });
+    }
+  }
+
+  private noteMapped(range: Range): void {
+    this.mapped.push(range);
+    if (this.mapped.length > MOST_MAPPED) this.mapped.shift();
   }
 
   /** A living process. */
@@ -157,12 +170,27 @@ export class World {
     return this.remember(at, this.clip(at, rng.between(1, space.mostGrains) * space.grain));
   }
 
-  /** A few pages, for accesses. */
-  touch(): Range {
+  /** Some pages, for accesses and advice: mostly of a range that was mapped. */
+  touch(isLong = false): Range {
     const { rng, space } = this;
-    const at = this.page();
-    const n = rng.chance(0.75) ? rng.between(1, 4) : rng.between(1, space.mostGrains) * space.grain;
-    return { at, n: this.clip(at, n) };
+    const whole = rng.chance(0.75) && this.mapped.length > 0 ? rng.pick(this.mapped) : undefined;
+    const few = rng.between(1, 4);
+    if (whole === undefined) {
+      const at = this.page();
+      return {
+        at,
+        n: this.clip(at, isLong ? rng.between(1, space.mostGrains) * space.grain : few),
+      };
+    }
+    if (isLong && rng.chance(0.4)) return whole;
+    // Close to its start or anywhere: pages are met again, and by others.
+    const steps = Math.floor((whole.n - 1) / space.grain);
+    const skipped = rng.below(Math.min(steps, 3) + 1) * space.grain;
+    const inside = rng.chance(0.5)
+      ? Math.min(skipped + rng.below(3), whole.n - 1)
+      : rng.below(whole.n);
+    const length = isLong ? rng.between(1, space.mostGrains) * space.grain : few;
+    return { at: whole.at + inside, n: Math.max(1, Math.min(length, whole.n - inside)) };
   }
 
   private clip(at: number, length: number): number {

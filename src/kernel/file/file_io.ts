@@ -9,6 +9,9 @@ import { addNewCacheFolio, attachBuffers, findCachedPage } from './page_cache.js
 import { shmemGetPage } from './shmem.js';
 import { syncFile } from './sync.js';
 
+/** Pages that the first read of one page at the start of a file brings in. */
+const FIRST_WINDOW_PAGES = 4;
+
 /** What one page of a file read gave: its word, or undefined beyond the end of the file. */
 export type FileReadValue = number | undefined;
 
@@ -54,8 +57,9 @@ export function* writeFile(
 }
 
 /**
- * read(2) of whole pages. A hole of shmem reads as zero and stays a hole; an uncached page of a
- * disk file is brought in, unseen by fault-around.
+ * read(2) of the first word of each page. A hole of shmem reads as zero and stays a hole; uncached
+ * pages of a disk file are read in. Reading a page touches its folio: of shmem only at the folio's
+ * start, of a disk file unless the same page was read last.
  */
 export function readFile(
   kernel: Kernel,
@@ -70,16 +74,34 @@ export function readFile(
       values.push(undefined);
       continue;
     }
-    const cached = findCachedPage(mapping, page);
-    let pfn = cached;
-    if (cached === NIL && isTmp) {
-      pfn = addNewCacheFolio(kernel, mapping, page, 0, 0);
-      if (pfn !== NIL) mapping.readIn.add(page);
-    }
+    if (isTmp) readDiskPage(kernel, mapping, page);
+    const pfn = findCachedPage(mapping, page);
     values.push(pfn === NIL ? 0 : kernel.memory.content[pfn]);
-    const isRepeat = isTmp && mapping.lastReadPage === page;
-    if (cached !== NIL && !isRepeat) folioMarkAccessed(kernel, kernel.memory.folioOf(pfn));
-    if (isTmp) mapping.lastReadPage = page;
+    const isTouch = isTmp ? mapping.lastReadPage !== page : kernel.memory.folioOf(pfn) === pfn;
+    if (pfn !== NIL && isTouch) folioMarkAccessed(kernel, kernel.memory.folioOf(pfn));
+    mapping.lastReadPage = page;
   }
   return values;
+}
+
+/**
+ * Brings a page of a disk file in: at the start of the file the first window, elsewhere only itself. The page where reading ahead would go on carries a mark, which hides it
+ * from fault-around until it is read; so does the last page of a file that has no other.
+ */
+function readDiskPage(kernel: Kernel, mapping: AddressSpace, page: number): void {
+  if (findCachedPage(mapping, page) !== NIL) {
+    mapping.readIn.delete(page);
+    return;
+  }
+  const last = mapping.sizePages - 1;
+  const end = page === 0 ? Math.min(last, FIRST_WINDOW_PAGES - 1) : page;
+  const wasEmpty = mapping.pages.size === 0;
+  const mark = page === 0 ? Math.min(1, last) : wasEmpty && page === last ? last : NIL;
+  mapping.readIn.delete(last);
+  for (let next = page; next <= end; next += 1) {
+    if (findCachedPage(mapping, next) !== NIL) continue;
+    if (addNewCacheFolio(kernel, mapping, next, 0, 0) !== NIL && next === mark) {
+      mapping.readIn.add(next);
+    }
+  }
 }

@@ -9,7 +9,7 @@ export class KsmState {
   /** Nodes by id; index 0 is unused. */
   readonly nodes: Array<KsmStableNode | undefined> = [undefined];
   private readonly freeNodeIds: number[] = [];
-  private nodesMade = 0;
+  private lastSequence = 0;
   /**
    * Merged pages by content. Linux orders the tree by comparing pages; nothing that can be observed
    * depends on that order.
@@ -36,10 +36,15 @@ export class KsmState {
   /** Makes a node for a page that is about to become a merged one. @kernel alloc_stable_node */
   addNode(pfn: number, content: number): KsmStableNode {
     const id = this.freeNodeIds.pop() ?? this.nodes.length;
-    this.nodesMade += 1;
-    const node = new KsmStableNode(id, pfn, content, this.nodesMade);
+    const node = new KsmStableNode(id, pfn, content, this.nextSequence());
     this.nodes[id] = node;
     return node;
+  }
+
+  /** A place in front of all nodes so far. */
+  nextSequence(): number {
+    this.lastSequence += 1;
+    return this.lastSequence;
   }
 
   /** @kernel free_stable_node */

@@ -48,8 +48,13 @@ export class KsmStableNode {
   readonly items: KsmRmapItem[] = [];
   /** What the page holds: its key in the stable tree. */
   readonly content: number;
-  /** Larger than that of nodes made before. */
-  readonly sequence: number;
+  /**
+   * Somebody else shared the page when it was merged. Such mappings have no item of their own until
+   * ksmd comes to them, if ever: Linux cannot find them from the page.
+   */
+  wasShared = false;
+  /** Place in its chain: larger ones come first. */
+  sequence: number;
 
   constructor(id: number, pfn: number, content: number, sequence: number) {
     this.id = id;
@@ -61,7 +66,7 @@ export class KsmStableNode {
 
 /** All merged pages with the same content. @kernel ksm_stable_node.hlist_dup */
 export class KsmChain {
-  /** Nodes with room for another item, newest first. */
+  /** Nodes with room for another item, by descending `sequence`. */
   readonly open: KsmStableNode[] = [];
   /** Nodes at the limit of sharing: no search looks at them. */
   readonly full = new Set<KsmStableNode>();

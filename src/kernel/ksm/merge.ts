@@ -77,6 +77,8 @@ function* mergeWithUnstable(
   folioPut(kernel, memory.folioOf(partner.page));
   if (merged) {
     const node = stableTreeInsert(kernel, page);
+    // The two that were merged map it, and whoever shared it with the scanned one.
+    node.wasShared = memory.mapcount[page] > 2;
     stableTreeAppend(kernel, partner.item, node);
     stableTreeAppend(kernel, item, node);
   } else if (isOneFolio) {

@@ -14,24 +14,35 @@ export function isLiveNode(kernel: Kernel, node: KsmStableNode): boolean {
 }
 
 /**
- * The merged page with this content that takes another item: of several with room the one with the
- * most items, the newest of those (spec 98 §7.2). Dead nodes on the way are dropped.
- * @kernel stable_tree_search
+ * The merged page with this content that takes another item: the first in the chain with room. New
+ * nodes come first, and one that is found here with room for more than one item moves to the front.
+ * Dead nodes on the way are dropped. @kernel stable_tree_search
  */
 export function* stableTreeSearch(kernel: Kernel, content: number): Op<KsmStableNode | undefined> {
   const open = kernel.ksm.stableTree.get(content)?.open;
   if (open === undefined) return undefined;
-  let found: KsmStableNode | undefined;
-  for (let i = 0; i < open.length; i += 1) {
+  for (let i = 0; i < open.length;) {
     const node = open[i];
     if (!isLiveNode(kernel, node)) {
       yield* removeNode(kernel, node);
-      i -= 1;
-    } else if (found === undefined || node.items.length > found.items.length) {
-      found = node;
+      continue;
     }
+    if (node.items.length > 0) {
+      const isRoomy = node.items.length + 1 < kernel.knobs.ksmMaxSharing;
+      if (isRoomy) moveToFront(kernel, open, i);
+      return node;
+    }
+    // Its page is mapped by a fork still, but no item leads to it any more.
+    i += 1;
   }
-  return found;
+  return undefined;
+}
+
+function moveToFront(kernel: Kernel, open: KsmStableNode[], i: number): void {
+  for (const node of open.splice(i, 1)) {
+    node.sequence = kernel.ksm.nextSequence();
+    open.unshift(node);
+  }
 }
 
 /** Makes a node for a page that is merged from now on. @kernel stable_tree_insert */

@@ -12,6 +12,8 @@ import {
   VM_READ,
   VM_WRITE,
 } from '../vm/vm_flags.js';
+import { insertVma } from '../vm/vma_split.js';
+import { Vma } from '../vm/vma.js';
 import { mapAnonymous, newVmaFlags } from './mmap.js';
 import { populateUnlocked } from './populate_unlocked.js';
 
@@ -51,7 +53,13 @@ function* moveBreak(kernel: Kernel, mm: Mm, at: number): Op<boolean> {
   const next = mm.vmas[findVmaIndex(mm, old)];
   if (next !== undefined && at + 1 > guardedStart(next)) return false;
   const flags = newVmaFlags(kernel, mm, HEAP_FLAGS);
-  if ((yield* mapAnonymous(kernel, mm, old, at, flags)) < 0) return false;
+  if (old === mm.startBrk) {
+    // A heap that begins never joins what lies before it.
+    if (kernel.allocationFails()) return false;
+    insertVma(new Vma(mm, old, at, old, flags, undefined));
+  } else if ((yield* mapAnonymous(kernel, mm, old, at, flags)) < 0) {
+    return false;
+  }
   mm.brk = at;
   return (flags & VM_LOCKED) !== 0;
 }

@@ -1,3 +1,4 @@
+import { NIL } from '../../base/units.js';
 import { EFAULT, ENOENT, ESRCH } from '../errno.js';
 import { FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_TOUCH, FOLL_WRITE } from '../fault/gup_flags.js';
 import { gupFast } from '../fault/gup_fast.js';
@@ -5,7 +6,7 @@ import { getUserPage } from '../fault/gup.js';
 import { gupPutFolio } from '../fault/gup_grab.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
-import { PG_HEAD } from '../phys/page_flags.js';
+import { folioPageCount } from '../phys/folio.js';
 import { PageHolder } from '../process.js';
 import type { Mm } from '../vm/mm.js';
 import { closePipe, releasePins } from './process.js';
@@ -80,13 +81,13 @@ export function* pinPages(
   const holder = new PageHolder();
   holder.descriptors = 1;
   for (const pfn of pfns) holder.pfns.push(pfn);
+  const coalesces = canCoalesce(kernel, pfns);
   let previous = -2;
   for (const pfn of pfns) {
     const head = memory.folioOf(pfn);
-    const isLarge = (memory.flags[head] & PG_HEAD) !== 0;
     const last = holder.pins[holder.pins.length - 1];
-    if (isLarge && last?.head === head && pfn === previous + 1) {
-      // The ring keeps one pin for a run of pages of one folio.
+    if (coalesces && last?.head === head && pfn === previous + 1) {
+      // The ring keeps one pin for all pages of one folio.
       gupPutFolio(kernel, head, 1, flags);
     } else {
       holder.pins.push({ head, count: 1 });
@@ -97,6 +98,27 @@ export function* pinPages(
   if (old !== undefined) unpinPages(kernel, processId, key);
   process.rings.set(key, holder);
   return 0;
+}
+
+/**
+ * Whether a ring drops all pins but one a folio: its folios must be of one size, the buffer may
+ * start inside the first and end inside the last, and has all pages of those between, in order.
+ * @kernel io_check_coalesce_buffer
+ */
+function canCoalesce(kernel: Kernel, pfns: readonly number[]): boolean {
+  const { memory } = kernel;
+  const first = memory.folioOf(pfns[0] ?? NIL);
+  const size = folioPageCount(kernel, first);
+  let head = first;
+  for (let i = 1; i < pfns.length; i += 1) {
+    const [before, pfn] = [pfns[i - 1], pfns[i]];
+    if (memory.folioOf(pfn) === head && pfn === before + 1) continue;
+    // Another folio: the one before was left at its end, this one is entered at its start.
+    if (before !== head + size - 1 || memory.folioOf(pfn) !== pfn) return false;
+    if (folioPageCount(kernel, pfn) !== size) return false;
+    head = pfn;
+  }
+  return true;
 }
 
 /** Unregisters the buffer, for every process that shares the ring; -ENOENT without one. */

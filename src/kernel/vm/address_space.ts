@@ -22,7 +22,7 @@ export class AddressSpace {
   readonly pages = new Map<number, number>();
   /** tmp: what the disk holds, by page; absent pages are zero. */
   readonly disk = new Map<number, number>();
-  /** tmp: cached pages that fault-around does not see, since a file read brought them in. */
+  /** tmp: cached pages that fault-around does not see: reading ahead goes on there. */
   readonly readIn = new Set<number>();
   /** shmem: file pages that are in swap → swap entry. */
   readonly swapped = new Map<number, number>();

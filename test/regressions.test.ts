@@ -1,0 +1,17 @@
+import { readdirSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { verifyScenarioFile } from '../src/query/scenario.js';
+import { describeDifference } from '../src/trace/difference.js';
+
+const DIRECTORY = new URL('regressions/', import.meta.url).pathname;
+const SCENARIOS = readdirSync(DIRECTORY).filter((name) => name.endsWith('.ops.jsonl'));
+
+it('has scenarios', () => {
+  expect(SCENARIOS.length).toBeGreaterThan(10);
+});
+
+// What random scenarios found, and the state that a Linux 6.18 answered.
+it.each(SCENARIOS)('%s agrees with Linux, and all invariants hold', async (name) => {
+  const { differences } = await verifyScenarioFile(`${DIRECTORY}${name}`, { check: true });
+  expect(differences.map(describeDifference)).toEqual([]);
+});
