@@ -38,9 +38,20 @@ export function manifestText(parts: ManifestParts): string {
     events: report?.unwrittenBytes === 0 ? report.events : undefined,
     lost: report?.lostEvents,
     raw_bytes: report?.rawBytes,
+    unknowns: unknownsOf(report),
     snapshots: parts.totals,
     settings,
     recorder: report,
   };
   return `${JSON.stringify(manifest, undefined, 1)}\n`;
+}
+
+/** What this recording cannot know, one sentence each. */
+function unknownsOf(report: ManifestParts['report']): string[] {
+  const unknowns: string[] = [];
+  if (report === undefined) unknowns.push('the recorder was killed: the last second is missing');
+  const missing = report?.missingEvents ?? [];
+  if (missing.length > 0) unknowns.push(`the kernel lacks ${missing.join(', ')}`);
+  if ((report?.unwrittenBytes ?? 0) > 0) unknowns.push('the disk was full: the end is missing');
+  return unknowns;
 }

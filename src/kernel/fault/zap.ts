@@ -175,32 +175,29 @@ function zapFolioBatch(
   const isAnon = isAnonFolio(kernel, head);
   if (isAnon && !options.evenCows) return first;
   let count = 1;
+  let allFlags = flags[first];
   if ((memory.flags[head] & PG_HEAD) !== 0) {
-    const folioEnd = head + 2 ** kernel.large.order[memory.next[head + 1]];
-    while (
-      first + count < to &&
-      pfn + count < folioEnd &&
-      payload[first + count] === pfn + count &&
-      (flags[first + count] & (PTE_PRESENT | PTE_SPECIAL)) === PTE_PRESENT
-    ) {
-      count += 1;
+    const folioEnd = head + (1 << kernel.large.order[memory.next[head + 1]]);
+    const most = Math.min(to - first, folioEnd - pfn);
+    for (; count < most; count += 1) {
+      const pte = flags[first + count];
+      if (payload[first + count] !== pfn + count) break;
+      if ((pte & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) break;
+      allFlags |= pte;
     }
   }
   const hasRecency = (vma.flags & (VM_SEQ_READ | VM_RAND_READ)) === 0;
-  let isDirty = false;
-  let isYoung = false;
-  for (let i = 0; i < count; i += 1) {
-    const pte = flags[first + i];
-    flags[first + i] = 0;
-    if ((pte & PTE_UFFD_WP) !== 0 && options.keepMarkers && vma.file !== undefined) {
-      flags[first + i] = KIND_MARKER;
-      payload[first + i] = MARKER_UFFD_WP;
-    }
-    if ((pte & PTE_DIRTY) !== 0) isDirty = true;
-    if ((pte & PTE_YOUNG) !== 0) isYoung = true;
-    if (kernel.tracer !== undefined) {
+  const isDirty = (allFlags & PTE_DIRTY) !== 0;
+  const isYoung = (allFlags & PTE_YOUNG) !== 0;
+  if (kernel.tracer !== undefined) {
+    for (let i = 0; i < count; i += 1) {
       kernel.tracer.pageZapped?.(vma.mm, vpn + i, pfn + i, memory.mapcount[pfn + i]);
     }
+  }
+  if ((allFlags & PTE_UFFD_WP) !== 0 && options.keepMarkers && vma.file !== undefined) {
+    leaveMarkers(kernel, first, count);
+  } else {
+    flags.fill(0, first, first + count);
   }
   if (isAnon) {
     vma.mm.rss[MM_ANONPAGES] -= count;
@@ -213,6 +210,16 @@ function zapFolioBatch(
   folioRemoveRmapPtes(kernel, head, pfn, count, vma);
   folioPut(kernel, head, count);
   return first + count - 1;
+}
+
+/** Where pages were write-protected a marker says so. */
+function leaveMarkers(kernel: Kernel, first: number, count: number): void {
+  const { payload, flags } = kernel.pageTables;
+  for (let entry = first; entry < first + count; entry += 1) {
+    const wasProtected = (flags[entry] & PTE_UFFD_WP) !== 0;
+    flags[entry] = wasProtected ? KIND_MARKER : 0;
+    if (wasProtected) payload[entry] = MARKER_UFFD_WP;
+  }
 }
 
 function zapNonPresent(

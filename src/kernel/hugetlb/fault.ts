@@ -10,21 +10,23 @@ import {
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioGet, setFileMapping } from '../phys/folio.js';
-import { PG_DIRTY } from '../phys/page_flags.js';
+import { PG_DIRTY, PG_HWPOISON } from '../phys/page_flags.js';
 import {
   KIND_HWPOISON,
   KIND_MARKER,
   KIND_MASK,
   PTE_DIRTY,
   PTE_PRESENT,
+  PTE_UFFD_WP,
   PTE_WRITE,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { hugetlbAddFileRmap, hugetlbAddNewAnonRmap } from '../rmap/folio_rmap.js';
+import { handleUserfault, isUserfaultMissing, isUserfaultWp } from '../uffd/userfault.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
-import { VM_MAYSHARE, VM_SHARED } from '../vm/vm_flags.js';
+import { VM_MAYSHARE, VM_SHARED, VM_UFFD_WP } from '../vm/vm_flags.js';
 import { allocHugeEntry, findHugeEntry, hugeEntryFlags } from './entry.js';
 import { allocHugetlbFolio, hugeOrderOf, hugetlbPoolOf } from './reserve.js';
 import { hugetlbWp } from './write_protect.js';
@@ -44,20 +46,48 @@ export function* hugetlbFault(
   const entry = findHugeEntry(kernel, vma.mm, order, first);
   const { flags } = kernel.pageTables;
   const pte = entry === NIL ? 0 : flags[entry];
-  if (pte === 0) return yield* hugetlbNoPage(kernel, vma, first, faultFlags);
+  if (pte === 0) {
+    if (isUserfaultMissing(vma, first)) return handleUserfault(vma);
+    return yield* hugetlbNoPage(kernel, vma, first, faultFlags);
+  }
   if ((pte & PTE_PRESENT) === 0) {
     const kind = pte & KIND_MASK;
     if (kind === KIND_HWPOISON) return VM_FAULT_HWPOISON;
     if (kind !== KIND_MARKER) return VM_FAULT_RETRY;
-    flags[entry] = 0;
-    return yield* hugetlbNoPage(kernel, vma, first, faultFlags);
+    return yield* hugetlbMarkerFault(kernel, vma, first, entry, faultFlags);
   }
   const wants = faultFlags & (FAULT_WRITE | FAULT_UNSHARE);
   if (wants !== 0 && (pte & PTE_WRITE) === 0) {
+    if (wants === FAULT_WRITE && (pte & PTE_UFFD_WP) !== 0) {
+      if (isUserfaultWp(vma)) return handleUserfault(vma);
+      flags[entry] &= ~PTE_UFFD_WP;
+    }
     return yield* hugetlbWp(kernel, vma, first, entry, faultFlags);
   }
   flags[entry] |= (faultFlags & FAULT_WRITE) === 0 ? PTE_YOUNG : PTE_YOUNG | PTE_DIRTY;
   return 0;
+}
+
+/** An empty entry that is write-protected: what comes there is too, while that is registered. */
+function* hugetlbMarkerFault(
+  kernel: Kernel,
+  vma: Vma,
+  first: number,
+  entry: number,
+  faultFlags: number,
+): Op<number> {
+  if (isUserfaultMissing(vma, first)) return handleUserfault(vma);
+  const { flags } = kernel.pageTables;
+  const isProtected = (vma.flags & VM_UFFD_WP) !== 0;
+  flags[entry] = 0;
+  // A write waits for the protection to be resolved, so nothing is copied for it yet.
+  const kept = isProtected ? faultFlags & ~FAULT_WRITE : faultFlags;
+  const result = yield* hugetlbNoPage(kernel, vma, first, kept);
+  if (!isProtected) return result;
+  const pte = flags[entry];
+  if ((pte & PTE_PRESENT) !== 0) flags[entry] = (pte | PTE_UFFD_WP) & ~PTE_WRITE;
+  else if (pte === 0) flags[entry] = KIND_MARKER;
+  return result;
 }
 
 /** Nothing is mapped: the page of the file, or a new one even for a read. @kernel hugetlb_no_page */
@@ -72,6 +102,7 @@ function* hugetlbNoPage(kernel: Kernel, vma: Vma, first: number, faultFlags: num
   const isShared = (vma.flags & VM_MAYSHARE) !== 0;
   let head = mapping.pages.get(index) ?? NIL;
   const isCached = head !== NIL;
+  if (isCached && (kernel.memory.flags[head] & PG_HWPOISON) !== 0) return VM_FAULT_HWPOISON;
   if (isCached) {
     folioGet(kernel, head);
   } else {
@@ -93,7 +124,7 @@ function* hugetlbNoPage(kernel: Kernel, vma: Vma, first: number, faultFlags: num
 }
 
 /** A new page becomes the file's; such pages are dirty at once. @kernel hugetlb_add_to_page_cache */
-function addToHugeCache(
+export function addToHugeCache(
   kernel: Kernel,
   mapping: AddressSpace,
   index: number,

@@ -1,4 +1,3 @@
-import { EOPNOTSUPP } from '../errno.js';
 import { FOLL_GET } from '../fault/gup_flags.js';
 import { getUserPage } from '../fault/gup.js';
 import type { Kernel } from '../kernel.js';
@@ -28,7 +27,7 @@ export function* injectError(
     const pages = folioPageCount(kernel, kernel.memory.folioOf(pfn));
     const result =
       kind === 'soft' ? yield* softOfflinePage(kernel, pfn) : yield* memoryFailure(kernel, pfn);
-    if (result !== 0 && (kind === 'soft' || result !== -EOPNOTSUPP)) return result;
+    if (result !== 0) return result;
     vpn += pages;
   }
   return 0;

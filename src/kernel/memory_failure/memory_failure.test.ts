@@ -129,3 +129,56 @@ describe('soft offline', () => {
     expect(script.read(0)).toEqual([9]);
   });
 });
+
+describe('huge pages of hugetlb', () => {
+  function hugeMemory(sharing: 'private' | 'shared'): MachineScript {
+    const script = new MachineScript();
+    script.run(
+      { op: 'config', key: 'hugetlb', value: 2 },
+      { op: 'mmap', p: 0, at: 0, n: 512, prot: 'rw', flags: `${sharing}|anon|hugetlb` },
+    );
+    script.write(0, 512, 7);
+    return script;
+  }
+
+  it('leave the pool when anonymous memory fails; their other pages are free', () => {
+    const script = hugeMemory('private');
+    const { memory, hugetlb } = script.kernel;
+    const free = memory.freePages;
+    const pfn = script.pfn(5);
+    expect(script.answer({ op: 'memory_failure', p: 0, at: 5, n: 1 })).toBe(0);
+    expect([script.read(0), script.read(5)]).toEqual([['BUS'], ['BUS']]);
+    expect([hugetlb.of(9).total, memory.freePages]).toEqual([1, free + 511]);
+    expect(memory.refcount[pfn]).toBe(0);
+    expect(script.kernel.processes.get(0)?.mm.hugetlbPages).toBe(0);
+  });
+
+  it('stay with a file, where every access finds the failure', () => {
+    const script = hugeMemory('shared');
+    script.fork(0, 1);
+    expect(script.answer({ op: 'memory_failure', p: 0, at: 5, n: 1 })).toBe(0);
+    expect([script.read(0), script.read(5, 1, 1)]).toEqual([['BUS'], ['BUS']]);
+    expect(script.kernel.hugetlb.of(9).total).toBe(2);
+  });
+
+  it('stay whole while a pipe holds them', () => {
+    const script = hugeMemory('private');
+    script.run({ op: 'vmsplice', p: 0, at: 5, n: 1, id: 1 });
+    expect(script.answer({ op: 'memory_failure', p: 0, at: 5, n: 1 })).toBe('EBUSY');
+    script.run({ op: 'vmdrain', p: 0, n: 1, id: 1 });
+    expect(script.kernel.hugetlb.of(9).total).toBe(1);
+  });
+
+  it('change places with another one when they go offline softly', () => {
+    const script = hugeMemory('private');
+    const pfn = script.pfn(5);
+    const free = script.kernel.memory.freePages;
+    expect(script.answer({ op: 'soft_offline', p: 0, at: 5, n: 1 })).toBe(0);
+    expect([script.read(5), script.bits(0)]).toEqual([[7], 'wde']);
+    expect(script.pfn(5)).not.toBe(pfn);
+    expect([script.kernel.hugetlb.of(9).total, script.kernel.memory.freePages]).toEqual([
+      1,
+      free + 511,
+    ]);
+  });
+});

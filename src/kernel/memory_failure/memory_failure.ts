@@ -1,4 +1,4 @@
-import { EBUSY, EHWPOISON, EOPNOTSUPP } from '../errno.js';
+import { EBUSY, EHWPOISON } from '../errno.js';
 import { removeCacheFolio } from '../file/page_cache.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
@@ -22,6 +22,7 @@ import { TTU_HWPOISON, TTU_IGNORE_MLOCK, TTU_SYNC } from '../rmap/ttu_flags.js';
 import { deleteFromSwapCache } from '../swap/swap_cache.js';
 import { splitFolio } from '../thp/split.js';
 import { isShmem } from '../vm/address_space.js';
+import { hugetlbFailure } from './hugetlb_failure.js';
 
 /**
  * The hardware reports that the contents of a page are lost. The page is taken out of every page
@@ -38,6 +39,7 @@ export function* memoryFailure(kernel: Kernel, pfn: number): Op<number> {
     if ((memory.flags[head] & PG_ZERO) === 0) folioPut(kernel, head);
     return refusal;
   }
+  if ((memory.flags[head] & PG_HUGETLB) !== 0) return yield* hugetlbFailure(kernel, pfn, head);
   drainMlock(kernel);
   memory.flags[pfn] |= PG_HWPOISON;
   if (memory.isLarge(head)) {
@@ -61,8 +63,9 @@ export function* memoryFailure(kernel: Kernel, pfn: number): Op<number> {
 function failureRefusal(kernel: Kernel, pfn: number, head: number): number {
   const { flags } = kernel.memory;
   if ((flags[pfn] & PG_HWPOISON) !== 0) return -EHWPOISON;
-  if ((flags[head] & PG_ZERO) !== 0) return -EBUSY;
-  return (flags[head] & PG_HUGETLB) !== 0 ? -EOPNOTSUPP : 0;
+  const isHugetlb = (flags[head] & PG_HUGETLB) !== 0;
+  if (isHugetlb && (flags[head] & PG_HWPOISON) !== 0) return -EHWPOISON;
+  return (flags[head] & PG_ZERO) !== 0 ? -EBUSY : 0;
 }
 
 /**

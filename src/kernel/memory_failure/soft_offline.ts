@@ -1,4 +1,4 @@
-import { EBUSY, EOPNOTSUPP } from '../errno.js';
+import { EBUSY } from '../errno.js';
 import { removeCacheFolio } from '../file/page_cache.js';
 import type { Kernel } from '../kernel.js';
 import { migratePages, tryIsolate } from '../migrate/migrate_pages.js';
@@ -8,6 +8,7 @@ import { drainMlock } from '../phys/mlock.js';
 import { PG_DIRTY, PG_HUGETLB, PG_HWPOISON, PG_PRIVATE, PG_ZERO } from '../phys/page_flags.js';
 import { splitFolio } from '../thp/split.js';
 import { isShmem } from '../vm/address_space.js';
+import { hugetlbSoftOffline } from './hugetlb_failure.js';
 
 /**
  * Stops using a page that may fail soon: its contents move to another page, and no process notices.
@@ -24,8 +25,7 @@ export function* softOfflinePage(kernel: Kernel, pfn: number): Op<number> {
     return 0;
   }
   if ((memory.flags[head] & PG_HUGETLB) !== 0) {
-    folioPut(kernel, head);
-    return -EOPNOTSUPP;
+    return yield* hugetlbSoftOffline(kernel, pfn, head);
   }
   drainMlock(kernel);
   if (memory.isLarge(head) && (yield* splitFolio(kernel, head, pfn)) !== 0) {

@@ -57,7 +57,10 @@ function* migrateLocked(kernel: Kernel, source: number, target: number): Op<numb
     // Not mapped by anybody: only the swap cache may keep it.
     if (anonVma === undefined && (memory.flags[source] & PG_SWAPCACHE) === 0) return -EAGAIN;
   }
-  if (!(yield* folioTrylock(kernel, target))) return -EAGAIN;
+  if (!(yield* folioTrylock(kernel, target))) {
+    if (anonVma !== undefined) yield* putAnonVma(kernel, anonVma);
+    return -EAGAIN;
+  }
   const wasMapped = folioMapcount(kernel, source) > 0;
   if (wasMapped) {
     yield* tryToMigrate(kernel, source, 0);

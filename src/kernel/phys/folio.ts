@@ -149,10 +149,8 @@ function prepareLarge(kernel: Kernel, head: number, order: number): void {
   const { flags, mapping, next } = kernel.memory;
   flags[head] = PG_UPTODATE | PG_HEAD;
   const end = head + 2 ** order;
-  for (let pfn = head + 1; pfn < end; pfn += 1) {
-    flags[pfn] = PG_TAIL;
-    mapping[pfn] = head;
-  }
+  flags.fill(PG_TAIL, head + 1, end);
+  mapping.fill(head, head + 1, end);
   next[head + 1] = kernel.large.alloc(head, order);
 }
 
@@ -202,20 +200,25 @@ function freeLarge(kernel: Kernel, head: number): void {
   }
   memory.memcg[head] = 0;
   const end = head + 2 ** order;
-  let poisoned = 0;
+  const { flags, mapcount } = memory;
+  let allFlags = 0;
+  let mapped = 0;
   for (let pfn = head; pfn < end; pfn += 1) {
-    if (memory.mapcount[pfn] !== 0) fail(`page ${pfn} is freed while mapped`);
-    poisoned |= memory.flags[pfn] &= PG_HWPOISON;
-    memory.mapping[pfn] = 0;
-    memory.index[pfn] = 0;
+    allFlags |= flags[pfn];
+    mapped |= mapcount[pfn];
   }
+  if (mapped !== 0) fail(`a page of large folio ${head} is freed while mapped`);
+  memory.mapping.fill(0, head, end);
+  memory.index[head] = 0;
   large.free(row);
-  if (poisoned === 0) {
+  if ((allFlags & PG_HWPOISON) === 0) {
+    flags.fill(0, head, end);
     memory.freeBlock(head, order);
     return;
   }
   for (let pfn = head; pfn < end; pfn += 1) {
-    if (memory.flags[pfn] === 0) memory.freePage(pfn);
+    flags[pfn] &= PG_HWPOISON;
+    if (flags[pfn] === 0) memory.freePage(pfn);
   }
 }
 

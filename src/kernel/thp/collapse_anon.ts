@@ -64,13 +64,14 @@ export function* collapseAnonBlock(kernel: Kernel, vma: Vma, at: number): Op<Sca
 /** Faults in every entry that is not present; a guard or a migration makes it fail. */
 function* swapBlockIn(kernel: Kernel, vma: Vma, at: number): Op<ScanResult> {
   const { pageTables } = kernel;
-  for (let vpn = at; vpn < at + PAGES_PER_PMD; vpn += 1) {
-    const entry = pageTables.findPte(vma.mm.pgd, vpn);
-    if (entry === NIL) return 'pmdNull';
-    const pte = pageTables.flags[entry];
+  const first = pageTables.findPte(vma.mm.pgd, at);
+  if (first === NIL) return 'pmdNull';
+  for (let i = 0; i < PAGES_PER_PMD; i += 1) {
+    const pte = pageTables.flags[first + i];
     if (pte === 0 || (pte & PTE_PRESENT) !== 0) continue;
-    const fault = yield* handleMmFault(kernel, vma, vpn, 0);
+    const fault = yield* handleMmFault(kernel, vma, at + i, 0);
     if ((fault & (VM_FAULT_ERROR | VM_FAULT_RETRY)) !== 0) return 'fail';
+    if (pageTables.findPte(vma.mm.pgd, at) !== first) return 'pmdNull';
   }
   drainMlock(kernel);
   return 'succeed';

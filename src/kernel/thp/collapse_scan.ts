@@ -29,12 +29,16 @@ export function scanAnonBlock(
   if (pmdFlags === 0) return 'pmdNull';
   if ((pmdFlags & PTE_TABLE) === 0) return (pmdFlags & PTE_LEAF) !== 0 ? 'pmdMapped' : 'pmdNull';
   const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE;
+  const { flags, payload } = pageTables;
   let none = 0;
   let swapped = 0;
   let shared = 0;
-  let referenced = 0;
+  let isUsed = false;
+  // Pages of one large folio follow each other; it is judged once.
+  let head = NIL;
+  let isShared = false;
   for (let entry = from; entry < from + PAGES_PER_PMD; entry += 1) {
-    const pte = pageTables.flags[entry];
+    const pte = flags[entry];
     if (pte === 0 || (pte & (PTE_PRESENT | PTE_SPECIAL)) === (PTE_PRESENT | PTE_SPECIAL)) {
       none += 1;
       if (none > limits.maxNone) return 'exceedNone';
@@ -47,17 +51,21 @@ export function scanAnonBlock(
       if (swapped > limits.maxSwap) return 'exceedSwap';
       continue;
     }
-    const head = memory.folioOf(pageTables.payload[entry]);
-    const unfit = unfitness(kernel, head);
-    if (unfit !== undefined) return unfit;
-    if (folioMaybeMappedShared(kernel, head)) {
+    const pageHead = memory.folioOf(payload[entry]);
+    if (pageHead !== head) {
+      head = pageHead;
+      const unfit = unfitness(kernel, head);
+      if (unfit !== undefined) return unfit;
+      isShared = folioMaybeMappedShared(kernel, head);
+      if ((memory.flags[head] & (PG_YOUNG | PG_REFERENCED)) !== 0) isUsed = true;
+    }
+    if (isShared) {
       shared += 1;
       if (shared > limits.maxShared) return 'exceedShared';
     }
-    const isUsed = (memory.flags[head] & (PG_YOUNG | PG_REFERENCED)) !== 0;
-    if ((pte & PTE_YOUNG) !== 0 || isUsed) referenced += 1;
+    if ((pte & PTE_YOUNG) !== 0) isUsed = true;
   }
-  if (!limits.isForced && referenced === 0) return 'lackReferenced';
+  if (!limits.isForced && !isUsed) return 'lackReferenced';
   return 'succeed';
 }
 

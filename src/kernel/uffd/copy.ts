@@ -23,8 +23,9 @@ import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { isShmem, type AddressSpace } from '../vm/address_space.js';
 import { findVma, MM_ANONPAGES, type Mm } from '../vm/mm.js';
 import { isAnonymous, linearPageIndex, type Vma } from '../vm/vma.js';
-import { VM_SHARED, VM_UFFD_WP } from '../vm/vm_flags.js';
+import { VM_HUGETLB, VM_SHARED, VM_UFFD_WP } from '../vm/vm_flags.js';
 import { isUffdArmed } from './context.js';
+import { fillHugetlb } from './hugetlb.js';
 
 /** What is put into the empty entries. */
 export interface UffdFill {
@@ -62,6 +63,9 @@ function* fillLocked(
   const vma = findVma(mm, at);
   if (vma === undefined || at + lengthPages > vma.end || !isUffdArmed(vma)) return -ENOENT;
   if (fill.isProtected && (vma.flags & VM_UFFD_WP) === 0) return -EINVAL;
+  if ((vma.flags & VM_HUGETLB) !== 0) {
+    return yield* fillHugetlb(kernel, vma, at, lengthPages, fill);
+  }
   const mapping = vma.file?.mapping;
   if (!isAnonymous(vma) && (mapping === undefined || !isShmem(mapping))) return -EINVAL;
   const isShared = (vma.flags & VM_SHARED) !== 0;

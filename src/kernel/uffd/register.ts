@@ -4,9 +4,10 @@ import { downWrite, upWrite, type Op } from '../op/prims.js';
 import { isShmem } from '../vm/address_space.js';
 import { findVmaIndex, type Mm } from '../vm/mm.js';
 import { modifyVmaFlags } from '../vm/vma_modify.js';
-import { isAnonymous, type Vma } from '../vm/vma.js';
-import { VM_DROPPABLE, VM_MAYWRITE, VM_UFFD_WP } from '../vm/vm_flags.js';
+import type { Vma } from '../vm/vma.js';
+import { VM_DROPPABLE, VM_HUGETLB, VM_MAYWRITE, VM_UFFD_WP } from '../vm/vm_flags.js';
 import { VM_UFFD_FLAGS, type UffdContext } from './context.js';
+import { isHugeAligned } from './hugetlb.js';
 import { changeUffdWp } from './write_protect.js';
 
 /**
@@ -53,6 +54,7 @@ function* registerLocked(
   for (let i = findVmaIndex(mm, start); i < mm.vmas.length && mm.vmas[i].start < end; i += 1) {
     const vma = mm.vmas[i];
     if (!canUserfault(vma, mode, context)) return -EINVAL;
+    if (cutsHugePage(vma, start, end)) return -EINVAL;
     if ((vma.flags & VM_MAYWRITE) === 0) return -EPERM;
   }
   mm.uffd = context;
@@ -66,12 +68,18 @@ const NO_FEATURES: UffdContext = {
   hasEventFork: false,
 };
 
+/** Whether a boundary of the range lies inside a huge page of the VMA. */
+function cutsHugePage(vma: Vma, start: number, end: number): boolean {
+  if ((vma.flags & VM_HUGETLB) === 0) return false;
+  return !isHugeAligned(vma, Math.max(start, vma.start), Math.min(end, vma.end));
+}
+
 /** @kernel vma_can_userfault */
 function canUserfault(vma: Vma, mode: number, context: UffdContext): boolean {
   if ((vma.flags & VM_DROPPABLE) !== 0) return false;
   if (context.isWpAsync && mode === VM_UFFD_WP) return true;
   const mapping = vma.file?.mapping;
-  return isAnonymous(vma) || (mapping !== undefined && isShmem(mapping));
+  return mapping === undefined || isShmem(mapping) || mapping.kind === 'hugetlb';
 }
 
 /**
@@ -86,11 +94,10 @@ export function* uffdUnregister(
 ): Op<number> {
   if (lengthPages <= 0) return -EINVAL;
   yield* downWrite(mm.mmapLock);
-  const first = mm.vmas[findVmaIndex(mm, at)];
-  const result =
-    first === undefined || first.start >= at + lengthPages
-      ? -EINVAL
-      : yield* changeFlags(kernel, mm, at, at + lengthPages, 0, true);
+  const end = at + lengthPages;
+  const inside = mm.vmas.filter((vma) => vma.start < end && vma.end > at);
+  const isRefused = inside.length === 0 || inside.some((vma) => cutsHugePage(vma, at, end));
+  const result = isRefused ? -EINVAL : yield* changeFlags(kernel, mm, at, end, 0, true);
   yield* upWrite(mm.mmapLock);
   return result;
 }

@@ -19,7 +19,8 @@ export function isUserfaultMissing(vma: Vma, vpn: number): boolean {
   const mapping = vma.file?.mapping;
   if (mapping === undefined) return true;
   const index = linearPageIndex(vma, vpn);
-  if (!isShmem(mapping) || index >= mapping.sizePages) return false;
+  const tracksHoles = isShmem(mapping) || mapping.kind === 'hugetlb';
+  if (!tracksHoles || index >= mapping.sizePages) return false;
   return findCachedPage(mapping, index) === NIL && !mapping.swapped.has(index);
 }
 

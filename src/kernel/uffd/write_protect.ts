@@ -26,7 +26,8 @@ import {
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import { findVmaIndex, type Mm } from '../vm/mm.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
-import { VM_SHARED, VM_UFFD_WP, VM_WRITE } from '../vm/vm_flags.js';
+import { VM_HUGETLB, VM_SHARED, VM_UFFD_WP, VM_WRITE } from '../vm/vm_flags.js';
+import { changeHugetlbUffdWp, isHugeAligned } from './hugetlb.js';
 
 /**
  * UFFDIO_WRITEPROTECT: protects the pages of a range against writes, or resolves that. All VMAs of
@@ -49,7 +50,12 @@ export function* uffdWriteProtect(
       result = -ENOENT;
       break;
     }
-    changeUffdWp(kernel, vma, Math.max(at, vma.start), Math.min(end, vma.end), isOn);
+    const [from, to] = [Math.max(at, vma.start), Math.min(end, vma.end)];
+    if ((vma.flags & VM_HUGETLB) !== 0 && !isHugeAligned(vma, from, to)) {
+      result = -EINVAL;
+      break;
+    }
+    changeUffdWp(kernel, vma, from, to, isOn);
     result = 0;
   }
   yield* upRead(mm.mmapLock);
@@ -68,6 +74,10 @@ export function changeUffdWp(
   end: number,
   isOn: boolean,
 ): void {
+  if ((vma.flags & VM_HUGETLB) !== 0) {
+    changeHugetlbUffdWp(kernel, vma, start, end, isOn);
+    return;
+  }
   const { pageTables } = kernel;
   const { pgd } = vma.mm;
   const usesMarkers = isOn && needsMarkers(vma);

@@ -35,6 +35,8 @@ const META = v.object({
   events: v.optional(wholeNumber()),
   lost: v.optional(wholeNumber(), 0),
   cpus: v.optional(wholeNumber(65_536), 0),
+  precision: v.optional(v.picklist(['exact', 'estimated', 'layout']), 'exact'),
+  unknowns: v.optional(v.array(boundedText()), []),
 });
 
 /** Name of the snapshot in a file name `snap-NAME.jsonl` or `snap-NAME.jsonl.gz`. */
@@ -67,8 +69,8 @@ export async function readMeta(
     name: meta.name,
     description: meta.description,
     source: 'tracefs',
-    precision: 'exact',
-    unknowns: [],
+    precision: meta.precision,
+    unknowns: meta.unknowns,
     kernel: meta.kernel,
     pageSizeBytes: meta.page_size,
     cpus: meta.cpus,

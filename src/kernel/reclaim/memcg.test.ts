@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { SwapScript } from '../../../test/support/swap_script.js';
+
+// @covers mem_cgroup_force_empty, folio_check_references, folio_referenced
+
+describe('reclaim of a small control group', () => {
+  it('unmaps from every process, and nothing that others charged', () => {
+    const script = new SwapScript();
+    script.fillInGroup(0, 2, 5);
+    script.fill(8, 1, 9);
+    for (let c = 1; c <= 3; c += 1) script.fork(0, c);
+    script.reclaim();
+    expect([0, 1, 2, 3].map((p) => script.slot(1, p))).toEqual(['1', '1', '1', '1']);
+    expect([script.slot(8), script.usedSlots]).toEqual([undefined, 2]);
+    expect([script.read(0, 2, 3), script.problems]).toEqual([[5, 6], []]);
+  });
+
+  it('counts a slot that seventy processes refer to', () => {
+    const script = new SwapScript();
+    script.fillInGroup(0, 1, 5);
+    for (let c = 1; c < 70; c += 1) script.fork(0, c);
+    script.reclaim();
+    expect([script.slot(0, 69), script.problems]).toEqual(['0', []]);
+    for (let c = 1; c < 70; c += 1) script.run({ op: 'exit', p: c });
+    expect([script.read(0), script.usedSlots]).toEqual([[5], 0]);
+  });
+
+  it('leaves active anonymous memory alone', () => {
+    const script = new SwapScript();
+    script.fillInGroup(0, 1);
+    for (let i = 0; i < 2; i += 1) {
+      script.run({ op: 'madvise', p: 0, at: 0, n: 1, advice: 'populate_write' });
+    }
+    expect(script.folio(0)).toBe('A B');
+    script.reclaim();
+    expect([script.folio(0), script.usedSlots]).toEqual(['A B', 0]);
+  });
+
+  it('leaves pinned and locked folios alone', () => {
+    const script = new SwapScript();
+    script.fillInGroup(0, 2);
+    script.run(
+      { op: 'pin', p: 0, at: 0, n: 1, id: 1 },
+      { op: 'mlock', p: 0, at: 1, n: 1 },
+      { op: 'reclaim' },
+    );
+    expect([script.folio(0), script.folio(1), script.usedSlots]).toEqual(['B', 'B V M', 0]);
+  });
+
+  it('without swap touches clean lazily freed pages only', () => {
+    const script = new SwapScript('none');
+    script.fillInGroup(0, 2);
+    script.advise(0, 1, 'free');
+    script.reclaim();
+    expect([script.read(0, 2), script.folio(1)]).toEqual([[0, 2], 'B']);
+  });
+});
+
+describe('lazily freed pages of a small control group', () => {
+  function freed(): SwapScript {
+    const script = new SwapScript();
+    script.fillInGroup(0, 2, 5);
+    script.advise(0, 2, 'free');
+    return script;
+  }
+
+  it('go if clean in every process', () => {
+    const script = freed();
+    script.fork(0, 1);
+    script.reclaim();
+    expect([script.read(0), script.read(0, 1, 1), script.usedSlots]).toEqual([[0], [0], 0]);
+  });
+
+  it('stay if written, swap-backed, dirty and active', () => {
+    const script = freed();
+    script.write(0, 1, 8);
+    script.reclaim();
+    expect([script.folio(0), script.read(0), script.read(1)]).toEqual(['D A B', [8], [0]]);
+  });
+
+  it('stay while somebody holds them, out of the active list', () => {
+    const script = freed();
+    script.splice(0, 1);
+    script.reclaim();
+    expect([script.folio(0), script.read(0)]).toEqual(['W', [5]]);
+    script.run({ op: 'vmdrain', p: 0, id: 1, n: 1 });
+    script.reclaim();
+    expect(script.read(0)).toEqual([0]);
+  });
+});

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest';
+import { manifestText } from './manifest.js';
+import type { ManifestParts } from './manifest.js';
+import { DEFAULT_SETS } from './trace_events.js';
+
+const PARTS: ManifestParts = {
+  options: {
+    target: { kind: 'command', command: ['true'] },
+    path: '/data/redis.rec',
+    mayReplace: false,
+    sets: DEFAULT_SETS,
+    limitMs: undefined,
+    bufferKib: 16_384,
+    snapshots: undefined,
+    snapshotAtFork: false,
+  },
+  description: 'true',
+  settings: {
+    kernel: 'Linux version 6.18',
+    thp: { enabled: 'always [madvise] never' },
+    khugepaged: {},
+    ksm: {},
+    vm: {},
+    swaps: '',
+    memTotalKib: 1,
+  },
+  cpuCount: 2,
+  firstTimeNs: 5,
+  report: {
+    schemaVersion: 1,
+    path: '/data/redis.rec',
+    stopReason: 'command ended',
+    durationMs: 1,
+    events: 70,
+    lostEvents: 0,
+    rawBytes: 4096,
+    unwrittenBytes: 0,
+    mostWaitingBytes: 0,
+    bufferBytes: 0,
+    snapshots: [],
+    recorderCpuMs: 1,
+    targetCpuMs: undefined,
+    missingEvents: [],
+    commandEnd: { exitCode: 0 },
+  },
+  totals: [],
+};
+
+type Report = NonNullable<ManifestParts['report']>;
+
+function manifestOf(change: Partial<Report> | undefined): Record<string, unknown> {
+  const report = change === undefined ? undefined : { ...(PARTS.report as Report), ...change };
+  return JSON.parse(manifestText({ ...PARTS, report }));
+}
+
+test('a finished recording', () => {
+  expect(manifestOf({})).toMatchObject({
+    name: 'redis',
+    complete: true,
+    events: 70,
+    lost: 0,
+    thp: 'always [madvise] never',
+    page_size: 4096,
+    unknowns: [],
+  });
+});
+
+test('a recording whose recorder was killed keeps its first manifest', () => {
+  const manifest = manifestOf(undefined);
+  expect(manifest['complete']).toBe(false);
+  expect(manifest).not.toHaveProperty('events');
+  expect(manifest['unknowns']).toEqual(['the recorder was killed: the last second is missing']);
+});
+
+test('what is missing is said', () => {
+  const manifest = manifestOf({ missingEvents: ['a:b', 'c:d'], unwrittenBytes: 1 });
+  expect(manifest).not.toHaveProperty('events');
+  expect(manifest['unknowns']).toEqual([
+    'the kernel lacks a:b, c:d',
+    'the disk was full: the end is missing',
+  ]);
+});
