@@ -47,8 +47,7 @@ export function changeProtection(
     const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
     const pmd = pageTables.findPmd(pgd, at);
     if (pmd === NIL) {
-      const span = pageTables.findPud(pgd, at) === NIL ? 2 ** 27 : 2 ** 18;
-      at = Math.min(at - (at % span) + span, end);
+      at = pageTables.skipHole(pgd, at, end);
       continue;
     }
     const flags = pageTables.flags[pmd];

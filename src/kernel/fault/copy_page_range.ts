@@ -73,8 +73,7 @@ export function copyPageRange(kernel: Kernel, child: Vma, parent: Vma): number {
     const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, parent.end);
     const pmd = pageTables.findPmd(parent.mm.pgd, at);
     if (pmd === NIL) {
-      const span = pageTables.findPud(parent.mm.pgd, at) === NIL ? 2 ** 27 : 2 ** 18;
-      at = Math.min(at - (at % span) + span, parent.end);
+      at = pageTables.skipHole(parent.mm.pgd, at, parent.end);
       continue;
     }
     const flags = pageTables.flags[pmd];

@@ -70,7 +70,7 @@ export function zapPageRange(
     const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
     const pmd = pageTables.findPmd(pgd, at);
     if (pmd === NIL) {
-      at = nextPresentBlock(kernel, pgd, at, end);
+      at = pageTables.skipHole(pgd, at, end);
       continue;
     }
     let flags = pageTables.flags[pmd];
@@ -85,13 +85,6 @@ export function zapPageRange(
     }
     at = blockEnd;
   }
-}
-
-/** First page at or behind the next PUD or PGD boundary: there is no PMD table below `at`. */
-function nextPresentBlock(kernel: Kernel, pgd: number, at: number, end: number): number {
-  const hasPudTable = kernel.pageTables.findPud(pgd, at) !== NIL;
-  const span = hasPudTable ? 2 ** 18 : 2 ** 27;
-  return Math.min(at - (at % span) + span, end);
 }
 
 /** @kernel zap_pte_range */

@@ -73,6 +73,16 @@ export class PageTables {
     return this.payload[pmd] * ENTRIES_PER_TABLE + (vpn & 511);
   }
 
+  /**
+   * First page behind the hole around `vpn`, below which there is no PMD table; at most `end`.
+   * For walks that have found no PMD entry at `vpn`.
+   */
+  skipHole(pgd: number, vpn: number, end: number): number {
+    const shift = this.findPud(pgd, vpn) === NIL ? PGD_SHIFT_PAGES : PUD_SHIFT_PAGES;
+    const span = 2 ** shift;
+    return Math.min(vpn - (vpn % span) + span, end);
+  }
+
   /** PUD entry of `vpn`, making upper levels as needed. Invalidates held columns. */
   allocPud(pgd: number, vpn: number): number {
     const top = pgd * ENTRIES_PER_TABLE + Math.floor(vpn / 2 ** PGD_SHIFT_PAGES);
