@@ -145,7 +145,7 @@ export function preparePair(condition: string): PreparedPair {
   });
   const at = REGION;
   const otherAt = 2 * REGION;
-  if (condition.includes('zeropage') || condition === '') {
+  if (condition.includes('zeropage')) {
     if (pages === 512) perform(machine, [{ op: 'config', key: 'thp', value: 'always' }]);
     perform(machine, [mmap(at, pages, 'private|anon'), mmap(otherAt, pages, 'private|anon')]);
   } else {

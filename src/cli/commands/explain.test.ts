@@ -47,7 +47,7 @@ describe('rmap explain', () => {
     const first = await run(REDIS, '--html', file, '--bytes');
     expect(first.code).toBe(0);
     expect(first.out).toContain(`report: ${file}`);
-    expect(first.out).toMatch(/next: rmap whatif/);
+    expect(first.out).toMatch(/next: rmap replay/);
     expect(first.out).toContain('96,124,928 B');
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(readFileSync(file, 'utf8')).toMatch(/^<!doctype html>/);

@@ -48,7 +48,7 @@ export function printExplain(cli: Cli, report: ExplainReport, context: Context):
     cli.next(`rmap explain ${printable(context.path)} --html report.html`);
   } else {
     cli.print(`report: ${printable(context.html)}`);
-    cli.next(`rmap whatif ${printable(context.path)}`);
+    cli.next(`rmap replay ${printable(context.path)}`);
   }
 }
 
