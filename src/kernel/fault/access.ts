@@ -46,15 +46,8 @@ const FAULT_LIMIT = 16;
  */
 function hardwareAccess(kernel: Kernel, mm: Mm, vpn: number, isWrite: boolean): number {
   const { pageTables } = kernel;
-  const pud = pageTables.findPud(mm.pgd, vpn);
-  if (pud === NIL) return NIL;
-  let entry = pud;
-  if ((pageTables.flags[pud] & PTE_LEAF) === 0) {
-    entry = pageTables.findPmd(mm.pgd, vpn);
-    if (entry === NIL) return NIL;
-    if ((pageTables.flags[entry] & PTE_LEAF) === 0) entry = pageTables.findPte(mm.pgd, vpn);
-    if (entry === NIL) return NIL;
-  }
+  const entry = pageTables.findLeaf(mm.pgd, vpn);
+  if (entry === NIL) return NIL;
   const pte = pageTables.flags[entry];
   const wanted = isWrite ? PTE_PRESENT | PTE_WRITE : PTE_PRESENT;
   if ((pte & (wanted | PTE_PROTNONE)) !== wanted) return NIL;

@@ -1,7 +1,7 @@
 import { fail } from '../../base/errors.js';
 import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
 import { RowPool } from '../../base/row_pool.js';
-import { PTE_TABLE } from './pte.js';
+import { PTE_LEAF, PTE_TABLE } from './pte.js';
 
 /** Pages below one entry of a PUD table is 2^18, of a PGD table 2^27. */
 const PUD_SHIFT_PAGES = 18;
@@ -71,6 +71,21 @@ export class PageTables {
     const pmd = this.findPmd(pgd, vpn);
     if (pmd === NIL || (this.flags[pmd] & PTE_TABLE) === 0) return NIL;
     return this.payload[pmd] * ENTRIES_PER_TABLE + (vpn & 511);
+  }
+
+  /**
+   * Entry that decides about `vpn`, in one descent: the huge leaf that covers it, or its PTE, or
+   * NIL if a table on the way is missing.
+   */
+  findLeaf(pgd: number, vpn: number): number {
+    const { flags, payload } = this;
+    let entry = pgd * ENTRIES_PER_TABLE + Math.floor(vpn / 2 ** PGD_SHIFT_PAGES);
+    for (let shift = PUD_SHIFT_PAGES; shift >= 0; shift -= 9) {
+      const now = flags[entry];
+      if ((now & PTE_TABLE) === 0) return (now & PTE_LEAF) === 0 ? NIL : entry;
+      entry = payload[entry] * ENTRIES_PER_TABLE + ((vpn >>> shift) & 511);
+    }
+    return entry;
   }
 
   /**
