@@ -18,9 +18,11 @@ export interface IntervalTree {
  */
 export class IntervalPool {
   private readonly rows = new RowPool();
+  /** Copy of the key that the row was inserted with. @kernel anon_vma_chain.cached_vma_start */
   start = new Float64Array(64);
+  /** @kernel anon_vma_chain.cached_vma_last */
   last = new Float64Array(64);
-  /** Largest `last` in the subtree. @kernel rb_subtree_last */
+  /** Largest `last` in the subtree. @kernel anon_vma_chain.rb_subtree_last */
   subtreeLast = new Float64Array(64);
   private left = new Int32Array(64);
   private right = new Int32Array(64);

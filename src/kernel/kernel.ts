@@ -60,7 +60,10 @@ export class Kernel {
   readonly avcOfRow: Array<AnonVmaChain | undefined> = [];
   /** VMA of a row of `intervals` that is on an i_mmap tree. */
   readonly vmaOfRow: Array<Vma | undefined> = [];
-  /** By id; index 0 is unused. Freed objects stay (type-stable) with refcount 0. */
+  /**
+   * By id; index 0 is unused. Freed objects stay (type-stable) with refcount 0.
+   * @kernel anon_vma_init
+   */
   readonly anonVmas: AnonVma[] = [new AnonVma(0)];
   readonly freeAnonVmaIds: number[] = [];
   /** By id; index 0 is unused. */

@@ -24,7 +24,7 @@ export class LargeFolios {
   pagesMapped = new Int32Array(16);
   /** Outstanding FOLL_PIN pins. @kernel folio._pincount */
   pincount = new Int32Array(16);
-  /** Ids of the two tracked mms; 0 = slot free. @kernel folio._mm_id */
+  /** Ids of the two tracked mms; 0 = slot free. @kernel folio._mm_id @kernel folio._mm_ids */
   mmId0 = new Int32Array(16);
   mmId1 = new Int32Array(16);
   /** Mappings counted for each slot. @kernel folio._mm_id_mapcount */

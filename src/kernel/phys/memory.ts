@@ -17,14 +17,15 @@ export const MAPPING_TAG_MASK = 3;
  *
  * All counts are 1-based (an idle page is all zeros), so a fresh buffer is a valid idle map and
  * the operating system provides pages of it only when they are touched. 37 bytes a page.
+ * @kernel folio
  */
 export class Memory {
   readonly pageCount: number;
   /** References. @kernel folio._refcount */
   readonly refcount: Int32Array;
-  /** PTEs that map this very page (1-based). @kernel page._mapcount */
+  /** PTEs that map this very page (1-based). @kernel page._mapcount @kernel folio._mapcount */
   readonly mapcount: Int32Array;
-  /** `PG_*` bits. */
+  /** `PG_*` bits. @kernel folio.flags */
   readonly flags: Uint32Array;
   /**
    * `id << 2 | tag` of the anon_vma, KSM stable node or file mapping; 0 = none. A tail page holds

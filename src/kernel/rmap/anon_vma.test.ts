@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { VmScript } from '../../../test/support/vm_script.js';
 import { vmaProblems } from '../../../test/support/vma_oracle.js';
+import { NIL } from '../../base/units.js';
 import { ENOMEM } from '../errno.js';
 import { runToEnd } from '../op/prims.js';
 import { anonVmaAlloc, anonVmaPrepare, getAnonVma, putAnonVma } from './anon_vma.js';
 
 // @covers anon_vma, anon_vma.root, anon_vma.parent, anon_vma.refcount, anon_vma.num_children
 // @covers anon_vma.num_active_vmas, anon_vma_prepare, __anon_vma_prepare, get_anon_vma
-// @covers put_anon_vma, __put_anon_vma
+// @covers put_anon_vma, __put_anon_vma, anon_vma_init
 
 describe('the life of an anon_vma', () => {
   it('starts as its own root and parent, with one reference', () => {
@@ -28,6 +29,23 @@ describe('the life of an anon_vma', () => {
     expect(anonVma.refcount).toBe(0);
     expect(kernel.anonVmas[anonVma.id]).toBe(anonVma);
     expect(anonVmaAlloc(kernel)).toBe(anonVma);
+  });
+
+  it('begins in a table whose objects keep their type and lock for ever', () => {
+    const script = new VmScript();
+    const { kernel } = script;
+    expect(kernel.anonVmas.map(({ refcount, tree }) => [refcount, tree.root])).toEqual([[0, NIL]]);
+    script.map(0, 4);
+    script.write(0);
+    const [, first] = kernel.anonVmas;
+    const { rwsem, tree } = first;
+    script.unmap(0, 4);
+    expect([first.refcount, tree.root]).toEqual([0, NIL]);
+    script.map(8, 4);
+    script.write(8);
+    expect(kernel.anonVmas).toHaveLength(2);
+    expect([kernel.anonVmas[1], first.rwsem, first.tree]).toEqual([first, rwsem, tree]);
+    expect(script.chain(8)).toEqual([first.id]);
   });
 
   it('a child takes the root along when it goes last', () => {

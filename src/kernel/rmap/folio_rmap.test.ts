@@ -31,8 +31,7 @@ import {
   folioTryShareAnonRmapPmd,
   folioTryShareAnonRmapPte,
 } from './folio_rmap.js';
-import { folioRmapSanityChecks } from './rmap_checks.js';
-import { ENTIRELY_MAPPED, RMAP_LEVEL_PMD, RMAP_LEVEL_PTE, RMAP_LEVEL_PUD } from './rmap_level.js';
+import { ENTIRELY_MAPPED } from './rmap_level.js';
 
 // @covers folio_add_new_anon_rmap, folio_add_anon_rmap_ptes, folio_add_anon_rmap_pte
 // @covers folio_add_anon_rmap_pmd, folio_add_file_rmap_ptes, folio_add_file_rmap_pte
@@ -43,10 +42,7 @@ import { ENTIRELY_MAPPED, RMAP_LEVEL_PMD, RMAP_LEVEL_PTE, RMAP_LEVEL_PUD } from 
 // @covers folio_try_dup_anon_rmap_pte, folio_try_dup_anon_rmap_pmd, __folio_try_share_anon_rmap
 // @covers folio_try_share_anon_rmap_pte, folio_try_share_anon_rmap_pmd, folio._nr_pages_mapped
 // @covers folio._entire_mapcount, folio._mapcount, folio._refcount, folio._pincount, folio.flags
-// @covers folio.index, folio.mapping, folio, __folio_rmap_sanity_checks, rmap_t, RMAP_NONE
-// @covers RMAP_EXCLUSIVE, rmap_level, RMAP_LEVEL_PTE, RMAP_LEVEL_PMD, RMAP_LEVEL_PUD
-// @covers pgtable_level, PGTABLE_LEVEL_PTE, PGTABLE_LEVEL_PMD, PGTABLE_LEVEL_PUD
-// @covers PGTABLE_LEVEL_P4D, PGTABLE_LEVEL_PGD
+// @covers folio.index, folio.mapping, folio, rmap_t, RMAP_NONE, RMAP_EXCLUSIVE
 
 /** Process 0 has written memory with an anon_vma, 1 is its child; folios are added by hand. */
 class Folios extends RmapFixture {
@@ -399,40 +395,6 @@ describe('without per-page mapcounts', () => {
     expect(folioAveragePageMapcount(f.kernel, head)).toBe(average);
   });
 });
-
-describe('checks of every operation', () => {
-  it.each([
-    ['no page', (f: Folios, head: number) => check(f, head, head, 0, RMAP_LEVEL_PTE), /not inside/],
-    [
-      'too many',
-      (f: Folios, head: number) => check(f, head, head + 9, 8, RMAP_LEVEL_PTE),
-      /inside/,
-    ],
-    ['a PMD', (f: Folios, head: number) => check(f, head, head, 16, RMAP_LEVEL_PMD), /one entry/],
-    ['a PUD', (f: Folios, head: number) => check(f, head, head, 16, RMAP_LEVEL_PUD), /one entry/],
-    [
-      'the zero page',
-      (f: Folios) => check(f, f.kernel.memory.zeroPfn, f.kernel.memory.zeroPfn, 1, RMAP_LEVEL_PTE),
-      /zero folio/,
-    ],
-    [
-      'a freed anon_vma',
-      (f: Folios, head: number) => {
-        if (f.own.anonVma !== undefined) f.own.anonVma.refcount = 0;
-        check(f, head, head, 1, RMAP_LEVEL_PTE);
-      },
-      /freed anon_vma/,
-    ],
-  ])('stop %s of a folio of 16 pages', (_what, act, message) => {
-    const f = new Folios();
-    const head = f.anon(4);
-    expect(() => act(f, head)).toThrow(message);
-  });
-});
-
-function check(f: Folios, head: number, page: number, count: number, level: 0 | 1 | 2): void {
-  folioRmapSanityChecks(f.kernel, head, page, count, level);
-}
 
 it('keeps the page tables out of it: no entry changes', () => {
   const f = new Folios();

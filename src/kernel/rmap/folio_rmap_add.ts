@@ -27,7 +27,7 @@ import {
  *
  * @param vpn Where the folio's first page will be mapped.
  * @param exclusive No other mm can reach the folio; otherwise it belongs to the root anon_vma.
- * @kernel folio_add_new_anon_rmap @kernel RMAP_EXCLUSIVE @kernel RMAP_NONE
+ * @kernel folio_add_new_anon_rmap @kernel rmap_t @kernel RMAP_EXCLUSIVE @kernel RMAP_NONE
  */
 export function folioAddNewAnonRmap(
   kernel: Kernel,

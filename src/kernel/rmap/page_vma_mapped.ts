@@ -30,20 +30,26 @@ const PAGES_PER_PGD = 2 ** 27;
  * @kernel page_vma_mapped_walk
  */
 export class PageVmaMappedWalk {
-  /** First page looked for, how many, and the page offset of the first. */
+  /** First page looked for. @kernel page_vma_mapped_walk.pfn */
   pfn = 0;
+  /** How many pages. @kernel page_vma_mapped_walk.nr_pages */
   pageCount = 0;
+  /** Page offset of the first. @kernel page_vma_mapped_walk.pgoff */
   pgoff = 0;
+  /** @kernel page_vma_mapped_walk.vma */
   private target: Vma | undefined = undefined;
-  /** Page where the walk is; of the found entry after an answer of true. */
+  /**
+   * Page where the walk is; of the found entry after an answer of true.
+   * @kernel page_vma_mapped_walk.address
+   */
   vpn = 0;
-  /** PMD entry; with `pte` NIL a found huge entry. */
+  /** PMD entry; with `pte` NIL a found huge entry. @kernel page_vma_mapped_walk.pmd */
   pmd = NIL;
-  /** Found PTE (or hugetlb entry), or NIL. */
+  /** Found PTE (or hugetlb entry), or NIL. @kernel page_vma_mapped_walk.pte */
   pte = NIL;
-  /** Whether the page-table lock is held. */
+  /** Whether the page-table lock is held. @kernel page_vma_mapped_walk.ptl */
   isLocked = false;
-  /** `PVMW_*` bits. */
+  /** `PVMW_*` bits. @kernel page_vma_mapped_walk.flags */
   flags = 0;
   /** Node of the PTE table that `pte` was taken from. */
   table = NIL;
@@ -74,7 +80,10 @@ export class PageVmaMappedWalk {
   }
 }
 
-/** Releases what an answer of true holds, when the caller wants no more of the walk. */
+/**
+ * Releases what an answer of true holds, when the caller wants no more of the walk.
+ * @kernel page_vma_mapped_walk_done
+ */
 export function* pageVmaMappedWalkDone(walk: PageVmaMappedWalk): Op<void> {
   if (walk.isLocked) yield* unlock(walk);
 }

@@ -44,7 +44,7 @@ import {
 } from './page_vma_mapped.js';
 import { rmapWalk, rmapWalkLocked, type RmapWalkControl } from './rmap_walk.js';
 
-/** The caller holds the rmap lock. @kernel RMP_LOCKED */
+/** The caller holds the rmap lock. @kernel RMP_LOCKED @kernel rmp_flags */
 export const RMP_LOCKED = 1;
 /** Zero-filled pages become the zero page. @kernel RMP_USE_SHARED_ZEROPAGE */
 export const RMP_USE_SHARED_ZEROPAGE = 2;

@@ -5,7 +5,12 @@ import { folioAnonVma, folioPageCount } from '../phys/folio.js';
 import { PG_HUGETLB, PG_SWAPBACKED, PG_ZERO } from '../phys/page_flags.js';
 import { MAPPING_ANON } from '../phys/memory.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
-import { RMAP_LEVEL_PMD, RMAP_LEVEL_PTE, type RmapLevel } from './rmap_level.js';
+import {
+  RMAP_LEVEL_PMD,
+  RMAP_LEVEL_PTE,
+  RMAP_LEVEL_PUD,
+  type PageTableLevel,
+} from './rmap_level.js';
 
 /**
  * What must hold at every map and unmap operation of a folio that is not hugetlb (spec 20 §3.0).
@@ -16,8 +21,9 @@ export function folioRmapSanityChecks(
   head: number,
   page: number,
   pageCount: number,
-  level: RmapLevel,
+  level: PageTableLevel,
 ): void {
+  if (level > RMAP_LEVEL_PUD) fail(`folio ${head} is mapped by an entry of level ${level}`);
   const flags = kernel.memory.flags[head];
   if ((flags & PG_HUGETLB) !== 0) fail(`hugetlb folio ${head} in an rmap function of other folios`);
   if ((flags & PG_ZERO) !== 0) fail(`zero folio ${head} has no reverse mapping`);

@@ -20,7 +20,7 @@ import { rmapWalk, rmapWalkLocked, type RmapWalkControl } from './rmap_walk.js';
 // @covers folio_get_anon_vma, folio_lock_anon_vma_read, anon_vma_lock_write, anon_vma_unlock_write
 // @covers anon_vma_lock_read, anon_vma_unlock_read, anon_vma_trylock_write, anon_vma_trylock_read
 // @covers anon_vma.rwsem, anon_vma_chain.rb_subtree_last, anon_vma_chain.cached_vma_start
-// @covers anon_vma_chain.cached_vma_last, anon_vma_chain.same_vma, anon_vma_init
+// @covers anon_vma_chain.cached_vma_last, anon_vma_chain.same_vma
 
 type Options = Partial<Omit<RmapWalkControl<string[]>, 'arg'>>;
 

@@ -22,23 +22,32 @@ import { vmaAddress } from './vma_address.js';
  * @kernel rmap_walk_control
  */
 export interface RmapWalkControl<Arg> extends LockControl {
-  /** Handed to the callbacks. */
+  /** Handed to the callbacks. @kernel rmap_walk_control.arg */
   readonly arg: Arg;
-  /** Give up with `contended` set instead of waiting for the rmap lock. */
+  /**
+   * Give up with `contended` set instead of waiting for the rmap lock.
+   * @kernel rmap_walk_control.try_lock
+   */
   readonly tryLock: boolean;
-  /** Out: the lock was contended and nothing was visited. */
+  /** Out: the lock was contended and nothing was visited. @kernel rmap_walk_control.contended */
   contended: boolean;
-  /** At page `vpn` the folio (NIL: a range without folio) would begin; false stops the walk. */
+  /**
+   * At page `vpn` the folio (NIL: a range without folio) would begin; false stops the walk.
+   * @kernel rmap_walk_control.rmap_one
+   */
   readonly rmapOne: (kernel: Kernel, head: number, vma: Vma, vpn: number, arg: Arg) => Op<boolean>;
-  /** True stops the walk after a VMA. */
+  /** True stops the walk after a VMA. @kernel rmap_walk_control.done */
   readonly done?: (kernel: Kernel, head: number) => boolean;
-  /** Takes the place of the default lock, which does not ask whether the folio is mapped. */
+  /**
+   * Takes the place of the default lock, which does not ask whether the folio is mapped.
+   * @kernel rmap_walk_control.anon_lock
+   */
   readonly anonLock?: (
     kernel: Kernel,
     head: number,
     control: LockControl,
   ) => Op<AnonVma | undefined>;
-  /** True skips a VMA. */
+  /** True skips a VMA. @kernel rmap_walk_control.invalid_vma */
   readonly invalidVma?: (vma: Vma, arg: Arg) => boolean;
 }
 

@@ -15,7 +15,10 @@ export const MM_SHMEMPAGES = 3;
 export class Mm {
   /** Number in `Kernel.mms`; also the process number for processes that own their mm. */
   readonly id: number;
-  /** Unique among live mms, from 1; tracked in the slots of large folios. @kernel mm_struct.mm_id */
+  /**
+   * Unique among live mms, from 1; tracked in the slots of large folios.
+   * @kernel mm_struct.mm_id @kernel mm_id_t
+   */
   readonly mmId: number;
   /** Ascending, disjoint. @kernel mm_struct.mm_mt */
   readonly vmas: Vma[] = [];

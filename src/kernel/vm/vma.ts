@@ -19,7 +19,7 @@ export class Vma {
   file: OpenFile | undefined;
   /** Where this VMA's own new pages go. @kernel vm_area_struct.anon_vma */
   anonVma: AnonVma | undefined = undefined;
-  /** Newest first. @kernel vm_area_struct.anon_vma_chain */
+  /** Newest first. @kernel vm_area_struct.anon_vma_chain @kernel anon_vma_chain.same_vma */
   anonVmaChain: AnonVmaChain[] = [];
   /** Row in `Kernel.intervals` while on the file's i_mmap tree. @kernel vm_area_struct.shared */
   sharedRow = NIL;
