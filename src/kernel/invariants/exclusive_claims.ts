@@ -136,6 +136,23 @@ export const EXCLUSIVE_CLAIMS: readonly Invariant[] = [
     },
   },
   {
+    id: 'exclusive.pinned-unshared',
+    claim: 'a pinned anonymous page is mapped by one mm: fork gives the child a copy [25]',
+    check(kernel, census) {
+      const wrong: string[] = [];
+      for (const process of kernel.processes.values()) {
+        for (const ring of process.rings.values()) {
+          for (const pfn of ring.pfns) {
+            if (!isAnonFolio(kernel, kernel.memory.folioOf(pfn))) continue;
+            const mms = new Set(mappersOf(kernel, census, pfn).map(({ vma }) => vma.mm));
+            if (mms.size > 1) wrong.push(`pinned page ${pfn} is mapped by ${mms.size} mms`);
+          }
+        }
+      }
+      return wrong;
+    },
+  },
+  {
     id: 'exclusive.permission',
     claim: 'an entry is writable only where its VMA is [48]',
     check(_kernel, census) {

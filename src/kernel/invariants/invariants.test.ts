@@ -14,6 +14,7 @@ import {
   PTE_SWP_EXCLUSIVE,
   PTE_WRITE,
 } from '../pgtable/pte.js';
+import { avcRemove } from '../rmap/anon_vma_chain.js';
 import { TlbModel } from '../rmap/tlb_model.js';
 import { VM_WRITE } from '../vm/vm_flags.js';
 import { findViolations, INVARIANTS } from './index.js';
@@ -95,6 +96,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
   },
   'vma.whole-huge-entries': { setUp: THP, damage: (k) => void (vmaOf(k).end -= 1) },
   'mm.write-protect-seq': { setUp: [], damage: (k) => void (mmOf(k).writeProtectSeq = 1) },
+  'mm.tlb-batches': { setUp: [], damage: (k) => void (mmOf(k).tlbFlushed = 1) },
   'mm.locks-free': { setUp: [], damage: (k) => void (mmOf(k).mmapLock.readers = 1) },
   'tlb.no-stale-translation': {
     setUp: WRITTEN,
@@ -224,8 +226,31 @@ const BREAKS: Readonly<Record<string, Break>> = {
     setUp: PINNED,
     damage: (k) => void (k.memory.flags[pfnOf(k, 0)] &= ~PG_ANON_EXCLUSIVE),
   },
+  'exclusive.pinned-unshared': {
+    setUp: [...PINNED, { op: 'fork', p: 0, c: 1 }],
+    damage(k) {
+      const child = [...k.mms][1];
+      const entry = k.pageTables.findPte(child?.pgd ?? -1, 0);
+      k.pageTables.payload[entry] = pfnOf(k, 0);
+    },
+  },
   'exclusive.permission': { setUp: WRITTEN, damage: (k) => void (vmaOf(k).flags &= ~VM_WRITE) },
   'reach.anonymous': { setUp: WRITTEN, damage: (k) => void (k.memory.index[pfnOf(k, 0)] += 1) },
+  'reach.walk': {
+    // Moved with pages and mapped anew: two VMAs of one mm, one anon_vma, the same offsets.
+    setUp: [
+      { op: 'mmap', p: 0, at: 0, n: 4, prot: 'rw', flags: 'private|anon' },
+      { op: 'write', p: 0, at: 0, n: 4, v: 7 },
+      { op: 'mremap', p: 0, at: 1, n: 1, new: 1, to: 100, flags: 'fixed' },
+      { op: 'mmap', p: 0, at: 1, n: 1, prot: 'rw', flags: 'private|anon' },
+      { op: 'write', p: 0, at: 1, n: 1, v: 8 },
+    ],
+    damage(k) {
+      const moved = mmOf(k).vmas.find(({ start }) => start === 100);
+      const [edge] = moved?.anonVmaChain ?? [];
+      if (edge !== undefined) avcRemove(k, edge);
+    },
+  },
   'reach.migration': { setUp: SWAPPED, damage: (k) => void (vmaOf(k).anonVma = undefined) },
   'reach.ksm': {
     setUp: MERGED,

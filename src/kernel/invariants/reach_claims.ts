@@ -1,8 +1,15 @@
 /** Every mapping can be found from its folio (spec 90 A4). */
 import type { Kernel } from '../kernel.js';
-import { folioAnonVma, folioMapping, isAnonFolio, isKsmFolio } from '../phys/folio.js';
+import {
+  folioAnonVma,
+  folioMapping,
+  folioPageCount,
+  isAnonFolio,
+  isKsmFolio,
+} from '../phys/folio.js';
 import { PG_HUGETLB } from '../phys/page_flags.js';
-import { linearPageIndex } from '../vm/vma.js';
+import { firstAvc, nextAvc } from '../rmap/anon_vma_chain.js';
+import { linearPageIndex, type Vma } from '../vm/vma.js';
 import type { MappedEntry } from './census.js';
 import type { Invariant } from './invariant.js';
 
@@ -29,6 +36,23 @@ function anonProblem(kernel: Kernel, found: MappedEntry): string | undefined {
   return undefined;
 }
 
+/** VMAs on the folio's anon_vma tree that overlap it: what a walk visits. */
+function visitedVmas(kernel: Kernel, head: number): Set<Vma> {
+  const visited = new Set<Vma>();
+  const anonVma = folioAnonVma(kernel, head);
+  if (anonVma === undefined) return visited;
+  const first = kernel.memory.index[head];
+  const last = first + folioPageCount(kernel, head) - 1;
+  for (
+    let avc = firstAvc(kernel, anonVma, first, last);
+    avc !== undefined;
+    avc = nextAvc(kernel, avc, first, last)
+  ) {
+    visited.add(avc.vma);
+  }
+  return visited;
+}
+
 export const REACH_CLAIMS: readonly Invariant[] = [
   {
     id: 'reach.anonymous',
@@ -41,6 +65,24 @@ export const REACH_CLAIMS: readonly Invariant[] = [
         if (!isAnonFolio(kernel, head) || isKsmFolio(kernel, head)) continue;
         const problem = anonProblem(kernel, found);
         if (problem !== undefined) wrong.push(problem);
+      }
+      return wrong;
+    },
+  },
+  {
+    id: 'reach.walk',
+    claim:
+      'the tree of a folio leads to each VMA that maps it, to both of two with the same offsets ' +
+      '[27, 42]',
+    check(kernel, census) {
+      const wrong: string[] = [];
+      const visited = new Map<number, Set<Vma>>();
+      for (const { pfn, vma, vpn } of census.mapped) {
+        const head = kernel.memory.folioOf(pfn);
+        if (!isAnonFolio(kernel, head) || isKsmFolio(kernel, head)) continue;
+        const vmas = visited.get(head) ?? visitedVmas(kernel, head);
+        visited.set(head, vmas);
+        if (!vmas.has(vma)) wrong.push(`no walk of folio ${head} visits ${vpn} of mm ${vma.mm.id}`);
       }
       return wrong;
     },

@@ -85,6 +85,15 @@ export const VMA_CLAIMS: readonly Invariant[] = [
     },
   },
   {
+    id: 'mm.tlb-batches',
+    claim: 'no more deferred flushes are done than were put off [50]',
+    check(kernel) {
+      return [...kernel.mms]
+        .filter((mm) => mm.tlbFlushed > mm.tlbPending)
+        .map((mm) => `mm ${mm.id}: ${mm.tlbFlushed} of ${mm.tlbPending} flushes are done`);
+    },
+  },
+  {
     id: 'mm.locks-free',
     claim: 'no lock is held when no operation is in flight',
     check(kernel) {

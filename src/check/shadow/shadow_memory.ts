@@ -1,0 +1,419 @@
+import type { Machine } from '../../kernel/machine.js';
+import type { Operation, OperationResult, PageValue } from '../../kernel/operation.js';
+import { findVma } from '../../kernel/vm/mm.js';
+import { VM_WIPEONFORK } from '../../kernel/vm/vm_flags.js';
+import { ShadowFile, ShadowPage, type Watcher } from './shadow_page.js';
+
+/** Pages of an address space that processes share, by page number as operations count. */
+export class ShadowMm {
+  readonly pages = new Map<number, ShadowPage>();
+  brk = 0;
+}
+
+/** A page that a device reads: it must hold what the process that pinned it sees. */
+interface PinnedPage {
+  readonly page: ShadowPage;
+  readonly generation: number;
+}
+
+/** A process: descriptors are inherited by fork, memory is copied. */
+class ShadowProcess {
+  mm: ShadowMm;
+  readonly pipes: Map<number, Watcher[]>;
+  readonly rings: Map<number, PinnedPage[]>;
+
+  constructor(mm: ShadowMm, parent?: ShadowProcess) {
+    this.mm = mm;
+    this.pipes = new Map(parent?.pipes);
+    this.rings = new Map(parent?.rings);
+  }
+}
+
+const HUGE_PAGES = 512;
+const GIGANTIC_PAGES = 512 * 512;
+
+/** Advices after which private memory reads as if it was never written. */
+const DROPPING: ReadonlySet<string> = new Set(['dontneed', 'dontneed_locked', 'guard_install']);
+
+/**
+ * A plain model of what memory holds: every private page is what its process wrote last, every
+ * shared one what anybody wrote last, a fork copies (spec 90 A6, number 53). It knows nothing of
+ * frames, counts or entries, so that whatever goes wrong with them and reaches a program shows as a
+ * difference. Only values are judged; which access raises a signal is not its business.
+ *
+ * Tell it every operation with its result, in order, after the machine performed it.
+ */
+export class ShadowMemory {
+  readonly processes = new Map<number, ShadowProcess>();
+  private readonly machine: Machine;
+  private readonly files = new Map<string | number, ShadowFile>();
+  private problems: string[] = [];
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+    this.processes.set(0, new ShadowProcess(new ShadowMm()));
+  }
+
+  /** Takes the operation over. Returns what its result says that memory cannot hold. */
+  observe(operation: Operation, result: OperationResult): string[] {
+    this.problems = [];
+    if ('file' in operation && operation.op !== 'mmap') this.observeFile(operation, result);
+    else if (operation.op === 'file') {
+      const { kind, id } = operation;
+      const isGigantic = kind === 'memfd_hugetlb1g';
+      const unit = isGigantic ? GIGANTIC_PAGES : kind === 'memfd_hugetlb' ? HUGE_PAGES : 1;
+      this.files.set(id, new ShadowFile(unit));
+    } else if ('p' in operation) {
+      const process = this.processes.get(operation.p);
+      if (process !== undefined) this.observeProcess(process, operation, result);
+    }
+    return this.problems;
+  }
+
+  /** The page of a process; one that no operation made is new stack. */
+  page(mm: ShadowMm, at: number): ShadowPage {
+    let page = mm.pages.get(at);
+    if (page === undefined) {
+      page = new ShadowPage(undefined, at, false, 1);
+      mm.pages.set(at, page);
+    }
+    return page;
+  }
+
+  private observeProcess(
+    process: ShadowProcess,
+    operation: Extract<Operation, { readonly p: number }>,
+    result: OperationResult,
+  ): void {
+    const isDone = result.ret >= 0;
+    const { mm } = process;
+    switch (operation.op) {
+      case 'mmap':
+        if (isDone) this.map(mm, operation, result.ret);
+        break;
+      case 'munmap':
+        if (isDone) this.unmap(mm, operation.at, operation.n);
+        break;
+      case 'mremap':
+        if (isDone) this.remap(mm, operation, result.ret);
+        break;
+      case 'madvise':
+        this.advise(mm, operation, isDone);
+        break;
+      case 'brk_at':
+        mm.brk = operation.at;
+        break;
+      case 'brk':
+        if (result.ret < mm.brk) this.unmap(mm, result.ret, mm.brk - result.ret);
+        for (let at = mm.brk; at < result.ret; at += 1) {
+          mm.pages.set(at, new ShadowPage(undefined, at, false, 1));
+        }
+        mm.brk = result.ret;
+        break;
+      case 'fork':
+        if (isDone) this.fork(process, operation.p, operation.c);
+        break;
+      case 'vfork':
+      case 'clone_vm':
+        if (isDone) this.processes.set(operation.c, new ShadowProcess(mm, process));
+        break;
+      case 'exec':
+        if (isDone) process.mm = new ShadowMm();
+        break;
+      case 'exit':
+        this.processes.delete(operation.p);
+        break;
+      case 'read':
+        this.compareRead(mm, operation.p, operation.at, result);
+        break;
+      case 'write':
+        this.write(mm, operation.at, operation.n, operation.v, result);
+        break;
+      case 'pvm_write': {
+        const target = this.processes.get(operation.q)?.mm;
+        if (target !== undefined) this.writeRemotely(target, operation, isDone);
+        break;
+      }
+      case 'mem_write':
+        this.writeRemotely(mm, operation, isDone);
+        break;
+      case 'vmsplice':
+        if (isDone) this.splice(process, operation.at, result.ret, operation.id);
+        break;
+      case 'vmdrain':
+        if (isDone) this.drain(process, operation.p, operation.id, result);
+        break;
+      case 'pin':
+      case 'pin_read':
+        if (isDone) this.pin(process, operation.at, operation.n, operation.id);
+        break;
+      case 'unpin':
+        if (isDone) this.unpin(process, operation.id);
+        break;
+      case 'uffd_copy':
+      case 'uffd_zero':
+        this.fill(mm, operation.at, operation.n, operation.op === 'uffd_copy' ? operation.v : 0, {
+          isDone,
+          mayBePartial: result.err === 'EAGAIN',
+        });
+        break;
+      case 'uffd_move':
+        if (isDone || result.err === 'EAGAIN') this.move(mm, operation, isDone);
+        break;
+      case 'memory_failure':
+        this.lose(operation.at, operation.n);
+        break;
+      default:
+    }
+    if (!isDone) this.forgetUnmapped(process, operation.p);
+  }
+
+  private map(mm: ShadowMm, operation: Extract<Operation, { op: 'mmap' }>, at: number): void {
+    const words = operation.flags.split('|');
+    const isShared = words.includes('shared');
+    const isHuge = words.includes('hugetlb');
+    let file = operation.file === undefined ? undefined : this.files.get(operation.file);
+    if (words.includes('anon')) file = undefined;
+    const unit = file?.unitPages ?? (isHuge ? HUGE_PAGES : 1);
+    if (file === undefined && isShared) file = new ShadowFile(unit);
+    const first = file === undefined ? at : (operation.off ?? 0);
+    const length = Math.ceil(operation.n / unit) * unit;
+    for (let i = 0; i < length; i += 1) {
+      const index = words.includes('anon') ? i : first + i;
+      mm.pages.set(at + i, new ShadowPage(file, index, isShared, unit));
+    }
+  }
+
+  private unmap(mm: ShadowMm, at: number, n: number): void {
+    for (let page = at; page < at + n; page += 1) {
+      mm.pages.get(page)?.drop();
+      mm.pages.delete(page);
+    }
+  }
+
+  private remap(mm: ShadowMm, operation: Extract<Operation, { op: 'mremap' }>, to: number): void {
+    const { at, n } = operation;
+    const isKept = operation.flags.includes('dontunmap');
+    const moved: Array<readonly [number, ShadowPage]> = [];
+    for (let i = 0; i < operation.new; i += 1) {
+      const old = i < n ? mm.pages.get(at + i) : undefined;
+      if (old !== undefined) moved.push([to + i, old]);
+      else if (i >= n) {
+        const before = moved.at(-1)?.[1] ?? mm.pages.get(at);
+        if (before === undefined) continue;
+        const index = n === 0 ? before.index + (moved.length === 0 ? 0 : 1) : before.index + 1;
+        moved.push([to + i, new ShadowPage(before.file, index, before.isShared, before.unitPages)]);
+      }
+    }
+    for (let page = at; page < at + n; page += 1) mm.pages.delete(page);
+    for (const [page, shadow] of moved) {
+      mm.pages.set(page, shadow);
+      const from = page - to + at;
+      if (!isKept || from >= at + n) continue;
+      // The source stays mapped, without what was in it.
+      const { file, index, isShared, unitPages } = shadow;
+      mm.pages.set(from, new ShadowPage(file, index, isShared, unitPages));
+    }
+  }
+
+  private advise(
+    mm: ShadowMm,
+    operation: Extract<Operation, { op: 'madvise' }>,
+    isDone: boolean,
+  ): void {
+    const { advice, at, n } = operation;
+    for (let i = at; i < at + n; i += 1) {
+      const page = mm.pages.get(i);
+      if (page === undefined) continue;
+      if (advice === 'remove' && page.isShared) {
+        const filePage = page.file?.page(page.index);
+        if (isDone) filePage?.set(0);
+        else filePage?.setMaybe(0);
+      } else if (DROPPING.has(advice)) {
+        if (isDone && page.unitPages === 1) page.drop();
+        else page.mayRevert = true;
+      } else if (advice === 'free') {
+        page.mayRevert = true;
+      }
+    }
+  }
+
+  private fork(parent: ShadowProcess, p: number, c: number): void {
+    const { regionStart, kernel } = this.machine;
+    const [parentMm, childMm] = [kernel.processes.get(p)?.mm, kernel.processes.get(c)?.mm];
+    const mm = new ShadowMm();
+    mm.brk = parent.mm.brk;
+    for (const [at, page] of parent.mm.pages) {
+      if (childMm === undefined || findVma(childMm, at + regionStart) === undefined) continue;
+      const vma = parentMm === undefined ? undefined : findVma(parentMm, at + regionStart);
+      const isWiped = vma !== undefined && (vma.flags & VM_WIPEONFORK) !== 0;
+      mm.pages.set(at, isWiped ? new ShadowPage(undefined, at, false, 1) : page.forked());
+    }
+    this.processes.set(c, new ShadowProcess(mm, parent));
+  }
+
+  private compareRead(mm: ShadowMm, p: number, at: number, { vals }: OperationResult): void {
+    forEachValue(vals, (value, i) => {
+      if (typeof value !== 'number') return;
+      const page = this.page(mm, at + i);
+      if (page.accepts(value)) return;
+      this.problems.push(`process ${p} reads ${value} at ${at + i}, which holds ${page.expected}`);
+    });
+  }
+
+  private write(mm: ShadowMm, at: number, n: number, v: number, result: OperationResult): void {
+    const failed = new Set<number>();
+    forEachValue(result.vals, (value, i) => {
+      if (typeof value !== 'number') failed.add(i);
+    });
+    for (let i = 0; i < n; i += 1) if (!failed.has(i)) this.page(mm, at + i).write(v);
+  }
+
+  private writeRemotely(
+    mm: ShadowMm,
+    { at, n, v }: { readonly at: number; readonly n: number; readonly v: number },
+    isDone: boolean,
+  ): void {
+    for (let i = at; i < at + n; i += 1) {
+      const page = mm.pages.get(i);
+      if (isDone) page?.write(v);
+      else page?.writeMaybe(v);
+    }
+  }
+
+  private splice(process: ShadowProcess, at: number, n: number, id: number): void {
+    const pipe = process.pipes.get(id) ?? [];
+    process.pipes.set(id, pipe);
+    for (let i = at; i < at + n; i += 1) {
+      pipe.push(this.page(process.mm, i).watch());
+    }
+  }
+
+  private drain(process: ShadowProcess, p: number, id: number, { vals }: OperationResult): void {
+    const pipe = process.pipes.get(id) ?? [];
+    let taken = 0;
+    forEachValue(vals, (value, i) => {
+      taken = i + 1;
+      const watcher = pipe[i];
+      if (typeof value !== 'number' || watcher === undefined || watcher.accepts(value)) return;
+      this.problems.push(
+        `process ${p} reads ${value} from pipe ${id}, never written by its source`,
+      );
+    });
+    pipe.splice(0, taken);
+    process.pipes.delete(id);
+  }
+
+  private pin(process: ShadowProcess, at: number, n: number, id: number): void {
+    const pages: PinnedPage[] = [];
+    for (let i = at; i < at + n; i += 1) {
+      const page = this.page(process.mm, i);
+      pages.push({ page, generation: page.generation });
+    }
+    process.rings.set(id, pages);
+  }
+
+  private unpin(process: ShadowProcess, id: number): void {
+    const pages = process.rings.get(id);
+    if (pages !== undefined) pages.length = 0;
+    process.rings.delete(id);
+  }
+
+  private fill(
+    mm: ShadowMm,
+    at: number,
+    n: number,
+    value: number,
+    outcome: { readonly isDone: boolean; readonly mayBePartial: boolean },
+  ): void {
+    for (let i = at; i < at + n; i += 1) {
+      if (outcome.isDone) this.page(mm, i).write(value);
+      else if (outcome.mayBePartial) this.page(mm, i).writeMaybe(value);
+    }
+  }
+
+  private move(
+    mm: ShadowMm,
+    { at, n, to }: { readonly at: number; readonly n: number; readonly to: number },
+    isDone: boolean,
+  ): void {
+    for (let i = 0; i < n; i += 1) {
+      const [source, target] = [this.page(mm, at + i), this.page(mm, to + i)];
+      if (isDone) target.takeFrom(source);
+      else {
+        target.writeMaybe(source.expected);
+        source.mayRevert = true;
+      }
+    }
+  }
+
+  /** Hardware lost these pages, for whoever shares them. */
+  private lose(at: number, n: number): void {
+    for (const { mm } of this.processes.values()) {
+      for (let i = at; i < at + n; i += 1) {
+        const page = mm.pages.get(i);
+        if (page === undefined) continue;
+        page.mayRevert = true;
+        if (page.isShared) page.writeMaybe(0);
+      }
+    }
+  }
+
+  private observeFile(
+    operation: Extract<Operation, { op: 'filewrite' | 'fileread' | 'punch' | 'ftruncate' }>,
+    result: OperationResult,
+  ): void {
+    const file = this.files.get(operation.file);
+    if (file === undefined) return;
+    if (operation.op === 'ftruncate') {
+      this.truncate(file, operation.n);
+      return;
+    }
+    const { at, n } = operation;
+    if (operation.op === 'fileread') {
+      forEachValue(result.vals, (value, i) => {
+        if (typeof value !== 'number' || file.page(at + i).accepts(value)) return;
+        const held = file.page(at + i).value;
+        this.problems.push(`file ${operation.file} gives ${value} at ${at + i}, it holds ${held}`);
+      });
+      return;
+    }
+    for (let i = at; i < at + n; i += 1) {
+      if (operation.op === 'punch') file.page(i).set(0);
+      else if (operation.op === 'filewrite' && result.ret < 0) file.page(i).setMaybe(operation.v);
+      else if (operation.op === 'filewrite') file.page(i).set(operation.v);
+    }
+  }
+
+  /** What lies behind the new end is zeros if the file grows again; private copies go too. */
+  private truncate(file: ShadowFile, sizePages: number): void {
+    for (const [index, page] of file.pages) if (index >= sizePages) page.set(0);
+    for (const { mm } of this.processes.values()) {
+      for (const page of mm.pages.values()) {
+        if (page.file === file && !page.isShared && page.index >= sizePages) page.drop();
+      }
+    }
+  }
+
+  /** After a failure, pages that lie in no VMA any more are forgotten. */
+  private forgetUnmapped(process: ShadowProcess, p: number): void {
+    const { kernel, regionStart } = this.machine;
+    const mm = kernel.processes.get(p)?.mm;
+    if (mm === undefined) return;
+    for (const at of process.mm.pages.keys()) {
+      if (findVma(mm, at + regionStart) === undefined) this.unmap(process.mm, at, 1);
+    }
+  }
+}
+
+/** Calls for each value of a run-length coded list with its place in it. */
+function forEachValue(
+  vals: ReadonlyArray<readonly [PageValue, number]> | undefined,
+  call: (value: PageValue, i: number) => void,
+): void {
+  let at = 0;
+  for (const [value, count] of vals ?? []) {
+    for (let i = at; i < at + count; i += 1) call(value, i);
+    at += count;
+  }
+}
