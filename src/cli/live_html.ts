@@ -1,10 +1,12 @@
 import type { LiveReport } from '../query/live.js';
+import { anonVmaColumns, anonVmaLines } from './anon_vma_text.js';
 import { formatBytes, formatCount } from './format.js';
 import { escapeHtml, htmlPage, htmlTable } from './html_page.js';
+import { printable } from './sanitize.js';
 import { headline, methodLine, nextWorkerLine, processColumns } from './live_text.js';
 
 function cellText(value: string | number, isBytes: boolean, exact: boolean): string {
-  if (typeof value === 'string') return value;
+  if (typeof value === 'string') return printable(value);
   return isBytes ? formatBytes(value, exact) : formatCount(value);
 }
 
@@ -23,6 +25,21 @@ function matrixHtml({ matrix }: LiveReport, exact: boolean): string {
     return `<tr><th>${pid}</th>${cells.join('')}</tr>`;
   });
   return `<div class="scroll"><table><tr><th></th>${head}</tr>${body.join('')}</table></div>`;
+}
+
+function anonVmasHtml(report: LiveReport, exact: boolean): string {
+  const view = report.anonVmas;
+  if (view === undefined) return '';
+  const columns = anonVmaColumns(report).map((column) => ({
+    header: column.header,
+    isText: column.unit === undefined,
+    value: (row: (typeof view.processes)[number]) => cellText(column.value(row), false, exact),
+  }));
+  return [
+    '<h2>anon_vmas <span class="dim">(exact)</span></h2>',
+    ...anonVmaLines(view, exact).map((line) => `<p>${escapeHtml(line)}</p>`),
+    htmlTable(view.processes, columns),
+  ].join('\n');
 }
 
 /** A report as a page in one file, without scripts. */
@@ -53,6 +70,7 @@ export function liveHtml(report: LiveReport, exact: boolean): string {
     matrixHtml(report, exact),
     '<h2>Exact sets of sharers</h2>',
     sets,
+    anonVmasHtml(report, exact),
     `<p class="dim">${escapeHtml(report.time)}; ${escapeHtml(methodLine(report))}</p>`,
   ];
   return htmlPage('rmap live', body.join('\n'));

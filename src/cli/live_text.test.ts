@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import { anon, testPicture, testProcess } from '../../test/support/page_map_picture.js';
 import { printedCli } from '../../test/support/printed_cli.js';
+import type { AnonVmaReading } from '../query/anon_vma_view.js';
 import { computeLive } from '../query/live.js';
 import type { PictureMethod } from '../query/page_map.js';
+import { liveHtml } from './live_html.js';
 import { headline, methodLine, printLive } from './live_text.js';
 
 const FAMILY = testPicture([
@@ -31,6 +33,38 @@ test('prints the totals, the processes and the matrix', () => {
       "10 entries at 10.0 k/s of CPU; nothing moved meanwhile",
     ]
   `);
+});
+
+/** A parent and a child whose chain also leads to an ancestor that is gone. */
+const CHAINS: AnonVmaReading = {
+  anonVmaBytes: 96,
+  chainBytes: 64,
+  processes: [
+    { pid: 10, mm: 0, vmas: 2, chains: [[1, 0, 0]] },
+    { pid: 11, mm: 1, vmas: 2, chains: [[3, 1, 1, 2, 0]] },
+  ],
+  dead: [0, 0, 1],
+};
+
+test('shows the anon_vmas, on the terminal and on the page', () => {
+  const report = computeLive(FAMILY, CHAINS);
+  const cli = printedCli();
+  printLive(cli, report);
+  const start = cli.lines.findIndex((line) => line.startsWith('anon_vmas'));
+  expect(cli.lines.slice(start, start + 6).map((line) => line.trimEnd())).toMatchInlineSnapshot(`
+    [
+      "anon_vmas by PSS (exact)",
+      "  PID  name       VMAs  anon_vmas  links (AVCs)  longest chain  dead ancestors  widest walk",
+      "  10   worker        2          1             1              1               0            2",
+      "  11   evil name     2          3             3              3               1            2",
+      "  3 anon_vmas and 4 links for 4 VMAs, 544 B of kernel memory",
+      "  1 dead ancestor kept alive by descendants alone; the mappings of a page are found among up to 2 VMAs",
+    ]
+  `);
+  const page = liveHtml(report, false);
+  expect(page).toContain('1 dead ancestor kept alive by descendants alone');
+  expect(page).toContain('<th>dead ancestors</th>');
+  expect(page).not.toContain('\u001b');
 });
 
 test('a report without sharing says so', () => {

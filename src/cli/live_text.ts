@@ -1,4 +1,5 @@
 import type { LiveReport } from '../query/live.js';
+import { printAnonVmas } from './anon_vma_text.js';
 import type { Cli } from './command.js';
 import { counted } from './counted.js';
 import { formatBytes, formatCount, formatRate } from './format.js';
@@ -149,6 +150,7 @@ export function printLive(cli: Cli, report: LiveReport): void {
   } else {
     cli.note('frames are hidden from this user: sharing by whom needs CAP_SYS_ADMIN (rmap doctor)');
   }
+  printAnonVmas(cli, report);
   cli.print('');
   cli.print(cli.colors.dim(methodLine(report)));
 }

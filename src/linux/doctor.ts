@@ -207,7 +207,8 @@ function bpfRung(status: string, config: KernelConfig): DoctorRung {
     name: 'BPF with BTF',
     state: hasBtf && isAllowed && isBuilt ? 'yes' : 'no',
     found: `${hasBtf ? 'BTF present' : 'no BTF'}, ${isAllowed ? 'allowed' : 'not allowed'}`,
-    unlocks: "verify: compare with the kernel's own anon_vma, folio and page-table structures",
+    unlocks:
+      "verify --live and fuzz --live: the kernel's own anon_vma, folio and page-table structures; anon_vmas in live",
     todo: hasBtf && isBuilt && !isAllowed ? 'run as root' : undefined,
   };
 }

@@ -17,6 +17,12 @@ export interface NativePrograms {
   readonly bpfObject: string;
 }
 
+/** Paths of the program that reads anon_vma chains. */
+export interface NativeChains {
+  readonly chains: string;
+  readonly bpfObject: string;
+}
+
 const INSTALL = 'install them (Debian: apt-get install clang libbpf-dev libc6-dev)';
 
 /** Directory of the C sources: `native/` beside the package.json above this file. */
@@ -70,53 +76,80 @@ async function compile(command: string, args: readonly string[], cwd: string): P
   }
 }
 
-async function compileAll(sources: string, files: readonly string[], to: string): Promise<void> {
-  const warnings = ['-O2', '-Wall'];
+const WARNINGS = ['-O2', '-Wall'];
+
+/** Compiles sources in the directory `sources` to files in the directory `to`. */
+type Build = (sources: string, files: readonly string[], to: string) => Promise<void>;
+
+async function compileBpf(sources: string, name: string, to: string): Promise<void> {
+  const args = ['-g', '-target', 'bpf', '-c', `${name}.bpf.c`, '-o', join(to, `${name}.bpf.o`)];
+  await compile('clang', [...WARNINGS, ...args], sources);
+}
+
+/** A program that loads BPF programs. */
+async function compileReader(
+  sources: string,
+  name: string,
+  files: readonly string[],
+  to: string,
+): Promise<void> {
+  const args = [...files, '-o', join(to, name), '-lbpf', '-lelf', '-lz'];
+  await compile('clang', [...WARNINGS, ...args], sources);
+}
+
+const buildScenarios: Build = async (sources, files, to) => {
   const observer = files.filter((file) =>
     /^(observer|observe_\w+|kernel_memory|page_tables)\.c$/.test(file),
   );
   const actor = files.filter((file) => /^(actor|host|settings)\w*\.c$/.test(file));
-  await compile(
-    'clang',
-    [...warnings, '-g', '-target', 'bpf', '-c', 'observer.bpf.c', '-o', join(to, 'observer.bpf.o')],
-    sources,
-  );
-  const libraries = ['-lbpf', '-lelf', '-lz'];
-  await compile(
-    'clang',
-    [...warnings, ...observer, '-o', join(to, 'observer'), ...libraries],
-    sources,
-  );
+  await compileBpf(sources, 'observer', to);
+  await compileReader(sources, 'observer', observer, to);
   // Static: the fewer mappings of its own a process has, the less
   // it disturbs, and the break may only be placed above its data.
-  await compile('clang', [...warnings, '-static', ...actor, '-o', join(to, 'actor')], sources);
-}
+  await compile('clang', [...WARNINGS, '-static', ...actor, '-o', join(to, 'actor')], sources);
+};
+
+const buildChains: Build = async (sources, _files, to) => {
+  await compileBpf(sources, 'chains', to);
+  await compileReader(sources, 'chains', ['chains.c', 'kernel_memory.c'], to);
+};
 
 /**
- * The native programs, compiled on first use and kept by the hash of their sources.
+ * Directory of native programs, compiled on first use and kept by the hash of their sources.
  * Throws an `environment` error that says what to install where a compiler is missing.
  */
-export async function nativePrograms(): Promise<NativePrograms> {
+async function built(name: string, build: Build): Promise<string> {
   const sources = sourceDirectory();
   const files = readdirSync(sources)
     .filter((file) => /\.[ch]$/.test(file))
     .sort((left, right) => (left < right ? -1 : 1));
   const cache = cacheDirectory();
-  const kept = join(cache, hashOf(sources, files));
-  if (!existsSync(kept)) {
-    const fresh = mkdtempSync(join(cache, 'build-'));
-    try {
-      await compileAll(sources, files, fresh);
-      renameSync(fresh, kept);
-    } catch (error) {
-      rmSync(fresh, { recursive: true, force: true });
-      // Another run may have been faster.
-      if (!existsSync(kept)) throw error;
-    }
+  const kept = join(cache, `${name}-${hashOf(sources, files)}`);
+  if (existsSync(kept)) return kept;
+  const fresh = mkdtempSync(join(cache, 'build-'));
+  try {
+    await build(sources, files, fresh);
+    renameSync(fresh, kept);
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true });
+    // Another run may have been faster.
+    if (!existsSync(kept)) throw error;
   }
+  return kept;
+}
+
+/** The programs for live scenarios. */
+export async function nativePrograms(): Promise<NativePrograms> {
+  const kept = await built('scenarios', buildScenarios);
   return {
     actor: join(kept, 'actor'),
     observer: join(kept, 'observer'),
     bpfObject: join(kept, 'observer.bpf.o'),
   };
+}
+
+/** The program that reads anon_vma chains of any process. */
+export async function nativeChains(): Promise<NativeChains> {
+  const kept = await built('chains', buildChains);
+  return { chains: join(kept, 'chains'), bpfObject: join(kept, 'chains.bpf.o') };
 }

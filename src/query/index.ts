@@ -4,6 +4,14 @@ export type { PageMapper, PageMappers, ProcessSharing } from './machine_sharing.
 export { agreementPercent, replayReport } from './replay_report.js';
 export type { ReplayReport, SnapshotReport } from './replay_report.js';
 export { runScenarioFile, verifyScenarioFile } from './scenario.js';
+export { computeAnonVmas } from './anon_vma_view.js';
+export type {
+  AnonVmaProcess,
+  AnonVmaReading,
+  AnonVmaUse,
+  AnonVmaView,
+  ProcessChains,
+} from './anon_vma_view.js';
 export { computeLive } from './live.js';
 export type {
   LiveProcess,

@@ -1,4 +1,6 @@
 import { PAGE_SIZE_BYTES } from '../base/units.js';
+import { computeAnonVmas } from './anon_vma_view.js';
+import type { AnonVmaReading, AnonVmaView } from './anon_vma_view.js';
 import { PAGE_FLAG } from './page_map.js';
 import type { KernelSums, PageMapPicture, PictureMethod, PictureProcess } from './page_map.js';
 import { joinPages } from './sharing_sets.js';
@@ -81,6 +83,8 @@ export interface LiveReport {
   readonly matrix: SharingMatrix;
   /** `undefined` if the group has no workers of one kind. */
   readonly nextWorker: NextWorker | undefined;
+  /** `undefined` if nobody asked, or this machine cannot tell. */
+  readonly anonVmas: AnonVmaView | undefined;
 }
 
 /** Rows of the sharing matrix; more are left out. */
@@ -287,7 +291,7 @@ function precisionOf(picture: PageMapPicture): LiveReport['precision'] {
  * What the processes of a picture share, exactly: their page maps joined on the page frame. The
  * zero page is nobody's memory and not counted.
  */
-export function computeLive(picture: PageMapPicture): LiveReport {
+export function computeLive(picture: PageMapPicture, chains?: AnonVmaReading): LiveReport {
   const { hasFrames } = picture.method;
   const sets = hasFrames ? joinPages(picture) : [];
   const sums = picture.processes.map((process) => (hasFrames ? emptySums() : flagSums(process)));
@@ -306,5 +310,12 @@ export function computeLive(picture: PageMapPicture): LiveReport {
     sharedBy: sharedByOf(picture, sets),
     matrix: matrixOf(picture, processes, sets),
     nextWorker: estimateNextWorker(processes),
+    anonVmas:
+      chains === undefined
+        ? undefined
+        : computeAnonVmas(
+            chains,
+            processes.map(({ pid }) => pid),
+          ),
   };
 }

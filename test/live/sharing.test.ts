@@ -16,7 +16,7 @@ import type { LiveReport } from '../../src/query/live.js';
 import type { WhoObjectReport } from '../../src/query/who_object.js';
 import type { WhoPageReport } from '../../src/query/who_page.js';
 import { parseWhoTarget } from '../../src/query/who_target.js';
-import { stateOf, temporaryDirectory } from './recorder_support.js';
+import { stateOf, temporaryDirectory, until } from './recorder_support.js';
 
 const MIB = 1 << 20;
 const PRIVATE_MIB = 40;
@@ -42,13 +42,13 @@ for k in (1, 2, 3):
         for page in range(0, k << 20, 4096): private[page] = 2
         if k == 3: window = mmap.mmap(fd, 4096)
         os.close(fd)
-        print('ready', flush=True)
+        os.write(1, b'ready\\n')
         time.sleep(300)
     children.append(child)
-print(os.getpid(), hex(address), *children, flush=True)
+os.write(1, f'{os.getpid()} {hex(address)} {" ".join(map(str, children))}\\n'.encode())
 sys.stdin.readline()
 os.close(fd)
-print('closed', flush=True)
+os.write(1, b'closed\\n')
 sys.stdin.readline()
 `;
 
@@ -89,6 +89,8 @@ beforeAll(async () => {
   parent = Number(pid);
   address = Number(start);
   children = others.map(Number);
+  // Whoever has said a line may still touch memory before it sleeps.
+  await until(() => [parent, ...children].every((id) => stateOf(id) === 'S'), 'all sleep');
   report = computeLive(takePicture({ pids: [parent, ...children], wantsKernelSums: true }));
 }, 30_000);
 

@@ -1,11 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { RmapError } from '../../base/errors.js';
+import { readAnonVmaChains } from '../../linux/anon_vma_chains.js';
 import { guardedFreeze, guardedStop, openGuardedSession } from '../../linux/guarded_session.js';
 import { takePicture } from '../../linux/picture.js';
 import { findGroup } from '../../linux/process_groups.js';
 import type { ProcessGroup } from '../../linux/process_groups.js';
 import { findCgroup } from '../../linux/recording_target.js';
+import type { AnonVmaReading } from '../../query/anon_vma_view.js';
 import { computeLive } from '../../query/live.js';
 import type { LiveReport } from '../../query/live.js';
 import type { PageMapPicture } from '../../query/page_map.js';
@@ -22,6 +24,7 @@ interface Options {
   readonly children: boolean;
   readonly freeze?: boolean;
   readonly kernelPss: boolean;
+  readonly anonVmas: boolean;
   readonly watch?: string;
   readonly html?: string;
 }
@@ -35,6 +38,7 @@ export const command = defineCommand<[string[]], Options>({
       .option('--no-children', 'only the given processes')
       .option('--freeze', 'hold the processes while they are read (else: read twice what ran)')
       .option('--no-kernel-pss', "leave out the kernel's PSS, which takes longer than the rest")
+      .option('--no-anon-vmas', "leave out the kernel's anon_vmas (read by BPF, as root)")
       .option('--watch <time>', 'repeat until ^C: 2s')
       .option('--html <file>', 'write a page instead of text');
   },
@@ -42,10 +46,14 @@ export const command = defineCommand<[string[]], Options>({
     const group = groupOf(words, options);
     const watchMs =
       options.watch === undefined ? undefined : parseDurationMs(options.watch, '--watch');
+    const isRoot = process.getuid?.() === 0;
+    const chains = new ChainReader(cli, options.anonVmas && isRoot);
     if (watchMs === undefined) {
-      await show(cli, readLive(group, options), options, false);
+      await show(cli, await readLive(group, options, chains), options, false);
     } else {
-      await watch(watchMs, () => show(cli, readLive(group, options), options, true));
+      await watch(watchMs, async () =>
+        show(cli, await readLive(group, options, chains), options, true),
+      );
     }
     return EXIT_OK;
   },
@@ -83,7 +91,34 @@ function readPicture(group: ProcessGroup, options: Options): PageMapPicture {
   }
 }
 
-function readLive(group: ProcessGroup, options: Options): LiveReport {
+/** Reads chains until that has failed once: the reason is said, the rest of the report holds. */
+class ChainReader {
+  readonly #cli: Cli;
+  #isWanted: boolean;
+
+  constructor(cli: Cli, isWanted: boolean) {
+    this.#cli = cli;
+    this.#isWanted = isWanted;
+  }
+
+  async read(pids: readonly number[]): Promise<AnonVmaReading | undefined> {
+    if (!this.#isWanted) return undefined;
+    try {
+      return await readAnonVmaChains(pids);
+    } catch (error) {
+      if (!(error instanceof RmapError) || error.code !== 'environment') throw error;
+      this.#isWanted = false;
+      this.#cli.note(`no anon_vmas: ${error.message} (--no-anon-vmas leaves them out)`);
+      return undefined;
+    }
+  }
+}
+
+async function readLive(
+  group: ProcessGroup,
+  options: Options,
+  chains: ChainReader,
+): Promise<LiveReport> {
   const picture = readPicture(group, options);
   if (picture.processes.length === 0) {
     const denied = picture.method.deniedPids.length;
@@ -93,7 +128,8 @@ function readLive(group: ProcessGroup, options: Options): LiveReport {
       `no right to read these ${denied} processes: needs CAP_SYS_PTRACE (rmap doctor tells more)`,
     );
   }
-  return computeLive(picture);
+  const pids = picture.processes.map(({ pid }) => pid);
+  return computeLive(picture, await chains.read(pids));
 }
 
 async function show(
