@@ -21,6 +21,7 @@ import {
 } from '../pgtable/pte.js';
 import { tracksWrites } from './pte_values.js';
 import { needsSoftDirtyFault } from './soft_dirty.js';
+import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_ACCESS_FLAGS, VM_HUGETLB, VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
@@ -68,6 +69,7 @@ export function changeProtection(
 
 /** Entries [from, to) of one table, PTEs or whole PMD leaves. @kernel change_pte_range */
 function changeEntries(kernel: Kernel, vma: Vma, from: number, to: number, newFlags: number): void {
+  flushTlbBatchedPending(kernel, vma.mm);
   const { payload, flags } = kernel.pageTables;
   const { memory } = kernel;
   const { mapping } = memory;

@@ -11,6 +11,7 @@ import {
   PTE_TABLE,
   PTE_UFFD_WP,
 } from '../pgtable/pte.js';
+import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_HUGETLB } from '../vm/vm_flags.js';
@@ -68,6 +69,7 @@ export function* movePageTables(
       splitHugePmdLocked(kernel, oldVma, from, pmd, false);
     }
     if (needRmapLocks) yield* lockRmap(oldVma);
+    flushTlbBatchedPending(kernel, oldVma.mm);
     movePtes(kernel, oldPgd, from, newPgd, to, extent);
     if (needRmapLocks) yield* unlockRmap(oldVma);
     done += extent;

@@ -29,11 +29,12 @@ import {
   PTE_YOUNG,
 } from '../pgtable/pte.js';
 import { folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
+import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
 import { freeSwapAndCache } from '../swap/swap_cache.js';
 import { zapHugePmd } from '../thp/zap_pmd.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS, type Mm } from '../vm/mm.js';
-import type { Vma } from '../vm/vma.js';
-import { VM_HUGETLB, VM_LOCKED, VM_RAND_READ, VM_SEQ_READ } from '../vm/vm_flags.js';
+import { hasRecency, type Vma } from '../vm/vma.js';
+import { VM_HUGETLB, VM_LOCKED } from '../vm/vm_flags.js';
 
 /** What a zap removes and what it spares. @kernel zap_details */
 export interface ZapOptions {
@@ -96,6 +97,7 @@ function zapPtes(
   to: number,
   options: ZapOptions,
 ): void {
+  flushTlbBatchedPending(kernel, vma.mm);
   const { memory, lru, tracer } = kernel;
   const { payload, flags } = kernel.pageTables;
   const { refcount, mapcount, mapping } = memory;
@@ -179,7 +181,6 @@ function zapFolioBatch(
       allFlags |= pte;
     }
   }
-  const hasRecency = (vma.flags & (VM_SEQ_READ | VM_RAND_READ)) === 0;
   const isDirty = (allFlags & PTE_DIRTY) !== 0;
   const isYoung = (allFlags & PTE_YOUNG) !== 0;
   if (kernel.tracer !== undefined) {
@@ -196,7 +197,7 @@ function zapFolioBatch(
     vma.mm.rss[MM_ANONPAGES] -= count;
   } else {
     if (isDirty) memory.flags[head] |= PG_DIRTY;
-    if (isYoung && hasRecency) folioMarkAccessed(kernel, head);
+    if (isYoung && hasRecency(vma)) folioMarkAccessed(kernel, head);
     const isSwapbacked = (memory.flags[head] & PG_SWAPBACKED) !== 0;
     vma.mm.rss[isSwapbacked ? MM_SHMEMPAGES : MM_FILEPAGES] -= count;
   }

@@ -37,8 +37,8 @@ import {
 import type { AnonVma } from '../rmap/anon_vma_types.js';
 import type { SwapDevice } from '../swap/swap_device.js';
 import { MM_ANONPAGES, MM_SWAPENTS } from '../vm/mm.js';
-import type { Vma } from '../vm/vma.js';
-import { VM_LOCKED, VM_RAND_READ, VM_SEQ_READ } from '../vm/vm_flags.js';
+import { hasRecency, type Vma } from '../vm/vma.js';
+import { VM_LOCKED } from '../vm/vm_flags.js';
 
 /** Longer runs do not pay more. */
 const MAX_RUN = 512;
@@ -129,8 +129,7 @@ export function collectReferences(kernel: Kernel, run: AnonRun, memcg: number): 
   }
   run.walkedCount = run.length;
   visitVmas(kernel, run, (vma, from, to) => {
-    const isRead = (vma.flags & (VM_SEQ_READ | VM_RAND_READ)) !== 0;
-    if (isRead || (memcg !== 0 && vma.mm.memcg !== memcg)) return;
+    if (!hasRecency(vma) || (memcg !== 0 && vma.mm.memcg !== memcg)) return;
     referencedInVma(kernel, run, vma, from, to);
   });
 }

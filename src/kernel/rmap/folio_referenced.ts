@@ -12,8 +12,8 @@ import {
 import { mlockVmaFolio } from '../phys/mlock.js';
 import { PG_IDLE, PG_LOCKED, PG_SWAPBACKED, PG_YOUNG } from '../phys/page_flags.js';
 import { PTE_PRESENT, PTE_YOUNG } from '../pgtable/pte.js';
-import type { Vma } from '../vm/vma.js';
-import { VM_LOCKED, VM_RAND_READ, VM_SEQ_READ } from '../vm/vm_flags.js';
+import { hasRecency, type Vma } from '../vm/vma.js';
+import { VM_LOCKED } from '../vm/vm_flags.js';
 import { folioLockAnonVmaRead } from './folio_anon_vma.js';
 import { notifyClearYoung } from './mmu_notifier.js';
 import {
@@ -89,7 +89,7 @@ export function* folioReferenced(
 
 /** Accesses through these say nothing about future use. @kernel invalid_folio_referenced_vma */
 function isInvalidVma(vma: Vma, arg: ReferencedArg): boolean {
-  if ((vma.flags & (VM_SEQ_READ | VM_RAND_READ)) !== 0) return true;
+  if (!hasRecency(vma)) return true;
   return arg.memcg !== 0 && vma.mm.memcg !== arg.memcg;
 }
 

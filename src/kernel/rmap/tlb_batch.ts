@@ -7,7 +7,7 @@ import { PTE_DIRTY, PTE_YOUNG } from '../pgtable/pte.js';
 import type { Mm } from '../vm/mm.js';
 import { TTU_BATCH_FLUSH } from './ttu_flags.js';
 
-/** Both counters have 15 bits; from here on they start over. @kernel TLB_FLUSH_BATCH_PENDING_LARGE */
+/** Both counters have 15 bits; above this they start over. @kernel TLB_FLUSH_BATCH_PENDING_LARGE */
 const PENDING_LARGE = 0x3fff;
 
 /** Flushes that one task owes. @kernel tlbflush_unmap_batch */
@@ -36,7 +36,7 @@ export function setFlushPending(batch: TlbBatch, mm: Mm, pteFlags: number): void
   if ((pteFlags & PTE_YOUNG) === 0) return;
   batch.mms.add(mm);
   batch.isRequired = true;
-  if (mm.tlbPending >= PENDING_LARGE) {
+  if (mm.tlbPending > PENDING_LARGE) {
     mm.tlbPending = 1;
     mm.tlbFlushed = 0;
   } else {

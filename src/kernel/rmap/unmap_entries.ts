@@ -1,4 +1,5 @@
 /** What one found entry, or a batch of them, becomes when its folio is unmapped (spec 40 §5). */
+import { fail } from '../../base/errors.js';
 import { ENTRIES_PER_TABLE } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { folioMapcount, folioOrder, folioPut, isAnonFolio } from '../phys/folio.js';
@@ -35,7 +36,7 @@ import { hugetlbRemoveRmap } from './hugetlb_rmap.js';
 import { setFlushPending, shouldDeferFlush } from './tlb_batch.js';
 import { flushTlbRange } from './tlb_model.js';
 import type { UnmapArg } from './try_to_unmap.js';
-import { TTU_HWPOISON } from './ttu_flags.js';
+import { TTU_HWPOISON, TTU_RMAP_LOCKED } from './ttu_flags.js';
 
 /**
  * Unmaps the found entry and those behind it that may go with it. Returns how many, or 0 if it
@@ -58,10 +59,14 @@ export function unmapEntries(kernel: Kernel, head: number, vma: Vma, arg: UnmapA
     mayBatch && (vma.flags & VM_UFFD_WP) === 0 ? batchLength(kernel, head, vma, arg) : 1;
   const bits = clearEntries(kernel, vma, arg, entry, count);
   if ((bits & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
-  let replacement = 0;
-  let payload = pfn;
+  // What a file VMA protects stays protected while nothing is mapped.
+  const leavesMarker =
+    vma.file !== undefined && (vma.flags & VM_UFFD_WP) !== 0 && (pte & PTE_UFFD_WP) !== 0;
+  let replacement = leavesMarker ? KIND_MARKER : 0;
+  let payload = leavesMarker ? MARKER_UFFD_WP : pfn;
   if (isPoisoned && (arg.flags & TTU_HWPOISON) !== 0) {
     replacement = KIND_HWPOISON;
+    payload = pfn;
     vma.mm.rss[counterOf(isAnon, isSwapbacked)] -= 1;
   } else if (isUnused) {
     vma.mm.rss[counterOf(isAnon, isSwapbacked)] -= 1;
@@ -83,10 +88,6 @@ export function unmapEntries(kernel: Kernel, head: number, vma: Vma, arg: UnmapA
     vma.mm.rss[MM_ANONPAGES] -= count;
   } else {
     vma.mm.rss[counterOf(false, isSwapbacked)] -= count;
-    if ((pte & PTE_UFFD_WP) !== 0 && (vma.flags & VM_UFFD_WP) !== 0) {
-      replacement = KIND_MARKER;
-      payload = MARKER_UFFD_WP;
-    }
   }
   if (replacement !== 0) {
     pageTables.payload[entry] = payload;
@@ -214,6 +215,10 @@ function unmapHugetlb(kernel: Kernel, head: number, vma: Vma, arg: UnmapArg): nu
   const entry = arg.walk.pte;
   const pte = pageTables.flags[entry];
   const order = folioOrder(kernel, head);
+  // Shared page tables may have to be taken apart, which no other walk may see half done.
+  if (!isAnonFolio(kernel, head) && (arg.flags & TTU_RMAP_LOCKED) === 0) {
+    fail(`hugetlb file folio ${head} is unmapped without its i_mmap lock`);
+  }
   if ((pte & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
   const isPoisoned = (memory.flags[head] & PG_HWPOISON) !== 0;
   pageTables.flags[entry] = isPoisoned && (arg.flags & TTU_HWPOISON) !== 0 ? KIND_HWPOISON : 0;

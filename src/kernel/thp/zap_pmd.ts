@@ -7,8 +7,7 @@ import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
 import { PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_YOUNG } from '../pgtable/pte.js';
 import { folioRemoveRmapPmd } from '../rmap/folio_rmap.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
-import type { Vma } from '../vm/vma.js';
-import { VM_RAND_READ, VM_SEQ_READ } from '../vm/vm_flags.js';
+import { hasRecency, type Vma } from '../vm/vma.js';
 import { splitHugePmdLocked } from './split_pmd.js';
 
 /**
@@ -52,8 +51,7 @@ export function zapHugePmd(
   }
   if (!isAnon) {
     if ((flags & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
-    const hasRecency = (vma.flags & (VM_SEQ_READ | VM_RAND_READ)) === 0;
-    if ((flags & PTE_YOUNG) !== 0 && hasRecency) folioMarkAccessed(kernel, head);
+    if ((flags & PTE_YOUNG) !== 0 && hasRecency(vma)) folioMarkAccessed(kernel, head);
   }
   folioRemoveRmapPmd(kernel, head, vma);
   folioPut(kernel, head);

@@ -58,6 +58,11 @@ export function isShmem(mapping: AddressSpace): boolean {
 /** One open of a file: VMAs merge only if they share it (spec 97 §3.2). @kernel file */
 export class OpenFile {
   readonly mapping: AddressSpace;
+  /**
+   * posix_fadvise(POSIX_FADV_NOREUSE): accesses through it do not keep pages in the cache. For
+   * drivers of a machine to set; no operation does. @kernel FMODE_NOREUSE
+   */
+  noReuse = false;
 
   constructor(mapping: AddressSpace) {
     this.mapping = mapping;

@@ -2,7 +2,7 @@ import { NIL, PMD_ORDER } from '../../base/units.js';
 import type { AnonVma, AnonVmaChain } from '../rmap/anon_vma_types.js';
 import type { OpenFile } from './address_space.js';
 import type { Mm } from './mm.js';
-import { VM_HUGETLB } from './vm_flags.js';
+import { VM_HUGETLB, VM_RAND_READ, VM_SEQ_READ } from './vm_flags.js';
 
 /** One mapped range of an address space, in pages. @kernel vm_area_struct */
 export class Vma {
@@ -66,6 +66,14 @@ export class Vma {
 /** Private anonymous memory; shared anonymous memory has a shmem file. @kernel vma_is_anonymous */
 export function isAnonymous(vma: Vma): boolean {
   return vma.file === undefined;
+}
+
+/**
+ * Whether an access through the VMA says that the page will be used again soon.
+ * @kernel vma_has_recency
+ */
+export function hasRecency(vma: Vma): boolean {
+  return (vma.flags & (VM_SEQ_READ | VM_RAND_READ)) === 0 && vma.file?.noReuse !== true;
 }
 
 /** Pages of the smallest piece that can be mapped or unmapped: a huge page of hugetlb, else 1. */
