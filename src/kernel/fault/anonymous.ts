@@ -1,6 +1,6 @@
 import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
-import type { Op } from '../op/prims.js';
+import { canInterleave, type Op } from '../op/prims.js';
 import { folioGet } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PTE_SPECIAL } from '../pgtable/pte.js';
@@ -16,25 +16,31 @@ import { presentFlags, writtenFlags } from './pte_values.js';
 
 /**
  * Fault on an empty entry of private anonymous memory: a read maps the zero page, a write a new
- * folio of the highest order that fits (spec 30 §3, 98 §3). @kernel do_anonymous_page
+ * folio of the highest order that fits (spec 30 §3, 98 §3).
+ *
+ * @param known The PTE of `vpn`, or NIL if it has no table yet.
+ * @kernel do_anonymous_page
  */
 export function* doAnonymousPage(
   kernel: Kernel,
   vma: Vma,
   vpn: number,
+  known: number,
   faultFlags: number,
 ): Op<number> {
   const { memory, pageTables } = kernel;
   const { mm } = vma;
   if ((faultFlags & FAULT_WRITE) === 0) {
-    const entry = pageTables.allocPte(mm.pgd, vpn);
+    const entry = known === NIL ? pageTables.allocPte(mm.pgd, vpn) : known;
     pageTables.payload[entry] = memory.zeroPfn;
     pageTables.flags[entry] = presentFlags(vma) | PTE_SPECIAL;
     return 0;
   }
   const failed = yield* anonVmaPrepare(kernel, vma);
   if (failed !== 0) return VM_FAULT_OOM;
-  const entry = pageTables.allocPte(mm.pgd, vpn);
+  // Where others can come in, they may have freed the empty table meanwhile.
+  const isKnown = known !== NIL && !canInterleave;
+  const entry = isKnown ? known : pageTables.allocPte(mm.pgd, vpn);
   let order = anonFaultOrder(kernel, vma, vpn, entry);
   let head = yield* allocUserFolio(kernel, mm, order);
   while (head === NIL && order > 0) {

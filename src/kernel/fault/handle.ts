@@ -70,7 +70,7 @@ function* dispatchFault(kernel: Kernel, vma: Vma, vpn: number, faultFlags: numbe
     const result = yield* handlePmdLeaf(kernel, vma, vpn, pmd, faultFlags);
     if ((result & VM_FAULT_FALLBACK) === 0) return result;
   }
-  return yield* handlePteFault(kernel, vma, vpn, faultFlags);
+  return yield* handlePteFault(kernel, vma, vpn, pageTables.findPte(vma.mm.pgd, vpn), faultFlags);
 }
 
 function* handlePmdLeaf(
@@ -90,15 +90,20 @@ function* handlePmdLeaf(
   return 0;
 }
 
-/** @kernel handle_pte_fault */
-function* handlePteFault(kernel: Kernel, vma: Vma, vpn: number, faultFlags: number): Op<number> {
+/** `entry` is the PTE of `vpn`, or NIL if it has no table yet. @kernel handle_pte_fault */
+function* handlePteFault(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  entry: number,
+  faultFlags: number,
+): Op<number> {
   const { pageTables } = kernel;
-  const entry = pageTables.findPte(vma.mm.pgd, vpn);
   const flags = entry === NIL ? 0 : pageTables.flags[entry];
   if (flags === 0) {
     if (isUserfaultMissing(vma, vpn)) return handleUserfault(vma);
     return vma.file === undefined
-      ? yield* doAnonymousPage(kernel, vma, vpn, faultFlags)
+      ? yield* doAnonymousPage(kernel, vma, vpn, entry, faultFlags)
       : yield* doFileFault(kernel, vma, vpn, faultFlags);
   }
   if ((flags & PTE_PRESENT) === 0) {
@@ -145,7 +150,7 @@ function* handleUffdWpMarker(
 ): Op<number> {
   const { pageTables } = kernel;
   pageTables.flags[entry] = 0;
-  const result = yield* handlePteFault(kernel, vma, vpn, faultFlags);
+  const result = yield* handlePteFault(kernel, vma, vpn, entry, faultFlags);
   if ((vma.flags & VM_UFFD_WP) === 0) return result;
   const mapped = pageTables.findPte(vma.mm.pgd, vpn);
   const pte = pageTables.flags[mapped];

@@ -7,6 +7,9 @@ import { PTE_LEAF, PTE_TABLE } from './pte.js';
 const PUD_SHIFT_PAGES = 18;
 const PGD_SHIFT_PAGES = 27;
 
+/** Remembered descents; a power of two. */
+const WALK_CACHE_SLOTS = 64;
+
 /**
  * All page tables of a machine: nodes of 512 entries in two parallel columns.
  *
@@ -20,6 +23,15 @@ export class PageTables {
   payload = new Uint32Array(ENTRIES_PER_TABLE * 64);
   /** Flag words: see `pte.ts`. */
   flags = new Uint16Array(ENTRIES_PER_TABLE * 64);
+  /**
+   * Where recent descents found the PMD entry of a block, as the paging-structure caches of a CPU
+   * do: one fault descends four times. Only freeing a node can make an answer wrong, so that
+   * forgets them all.
+   */
+  private readonly walkPgds = new Int32Array(WALK_CACHE_SLOTS).fill(NIL);
+  private readonly walkBlocks = new Int32Array(WALK_CACHE_SLOTS);
+  private readonly walkEntries = new Int32Array(WALK_CACHE_SLOTS);
+  private hasWalks = false;
 
   /** Takes an empty node. Invalidates held columns. */
   allocNode(): number {
@@ -38,6 +50,7 @@ export class PageTables {
 
   /** Gives a node back; all its entries must be none. */
   freeNode(node: number): void {
+    this.forgetWalks();
     this.nodes.free(node);
   }
 
@@ -45,7 +58,13 @@ export class PageTables {
   clearNode(node: number): void {
     const from = node * ENTRIES_PER_TABLE;
     this.flags.fill(0, from, from + ENTRIES_PER_TABLE);
-    this.nodes.free(node);
+    this.freeNode(node);
+  }
+
+  private forgetWalks(): void {
+    if (!this.hasWalks) return;
+    this.walkPgds.fill(NIL);
+    this.hasWalks = false;
   }
 
   get nodeCount(): number {
@@ -61,9 +80,22 @@ export class PageTables {
 
   /** PMD-table entry that covers `vpn`, or NIL if an upper level is empty or a leaf. */
   findPmd(pgd: number, vpn: number): number {
+    const block = (vpn / ENTRIES_PER_TABLE) | 0;
+    const slot = (block ^ pgd) & (WALK_CACHE_SLOTS - 1);
+    return this.walkPgds[slot] === pgd && this.walkBlocks[slot] === block
+      ? this.walkEntries[slot]
+      : this.walkToPmd(pgd, vpn, block, slot);
+  }
+
+  private walkToPmd(pgd: number, vpn: number, block: number, slot: number): number {
     const pud = this.findPud(pgd, vpn);
     if (pud === NIL || (this.flags[pud] & PTE_TABLE) === 0) return NIL;
-    return this.payload[pud] * ENTRIES_PER_TABLE + ((vpn >>> 9) & 511);
+    const pmd = this.payload[pud] * ENTRIES_PER_TABLE + ((vpn >>> 9) & 511);
+    this.walkPgds[slot] = pgd;
+    this.walkBlocks[slot] = block;
+    this.walkEntries[slot] = pmd;
+    this.hasWalks = true;
+    return pmd;
   }
 
   /** PTE of `vpn`, or NIL if there is no PTE table (an upper level is empty or a leaf). */
@@ -74,18 +106,16 @@ export class PageTables {
   }
 
   /**
-   * Entry that decides about `vpn`, in one descent: the huge leaf that covers it, or its PTE, or
-   * NIL if a table on the way is missing.
+   * Entry that decides about `vpn`: the huge leaf that covers it, or its PTE, or NIL if a table on
+   * the way is missing.
    */
   findLeaf(pgd: number, vpn: number): number {
-    const { flags, payload } = this;
-    let entry = pgd * ENTRIES_PER_TABLE + Math.floor(vpn / 2 ** PGD_SHIFT_PAGES);
-    for (let shift = PUD_SHIFT_PAGES; shift >= 0; shift -= 9) {
-      const now = flags[entry];
-      if ((now & PTE_TABLE) === 0) return (now & PTE_LEAF) === 0 ? NIL : entry;
-      entry = payload[entry] * ENTRIES_PER_TABLE + ((vpn >>> shift) & 511);
-    }
-    return entry;
+    const pmd = this.findPmd(pgd, vpn);
+    const entry = pmd === NIL ? this.findPud(pgd, vpn) : pmd;
+    if (entry === NIL) return NIL;
+    const flags = this.flags[entry];
+    if ((flags & PTE_TABLE) !== 0) return this.payload[entry] * ENTRIES_PER_TABLE + (vpn & 511);
+    return (flags & PTE_LEAF) === 0 ? NIL : entry;
   }
 
   /**
@@ -106,6 +136,8 @@ export class PageTables {
 
   /** PMD entry of `vpn`, making upper levels as needed. Invalidates held columns. */
   allocPmd(pgd: number, vpn: number): number {
+    const known = this.findPmd(pgd, vpn);
+    if (known !== NIL) return known;
     return this.childOf(this.allocPud(pgd, vpn)) * ENTRIES_PER_TABLE + ((vpn >>> 9) & 511);
   }
 
