@@ -3,7 +3,8 @@ const LAST_UNIT = BINARY_UNITS.length - 1;
 
 /** A number with thousands separators: `1,234,567`. */
 export function formatCount(value: number): string {
-  return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
+  // `toLocaleString` loads the locale data: 30 ms of every command's start.
+  return value.toFixed(0).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
 /**

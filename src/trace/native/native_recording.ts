@@ -10,7 +10,7 @@ import { StringTable, WordTable } from '../tables.js';
 import { NativeEventReader } from './event_reader.js';
 import type { Manifest } from './manifest.js';
 import { MANIFEST_FILE, MOST_MANIFEST_BYTES, infoOfManifest, parseManifest } from './manifest.js';
-import { readNativeSnapshot } from './snapshot_reader.js';
+import { GroupMemory, readNativeSnapshot } from './snapshot_reader.js';
 
 /** True if a directory holds a recording in the native format. */
 export function isNativeRecording(directory: string): boolean {
@@ -26,6 +26,7 @@ class NativeRecording implements Recording {
   readonly info: RecordingInfo;
   readonly fields: ReadonlyMap<string, readonly FieldName[]>;
   readonly #manifest: Manifest;
+  readonly #groups = new GroupMemory();
 
   constructor(path: string, manifest: Manifest) {
     this.path = path;
@@ -48,7 +49,7 @@ class NativeRecording implements Recording {
     if (found === undefined) {
       throw inputError(`${this.path}: no snapshot with the name ${JSON.stringify(name)}`);
     }
-    return readNativeSnapshot(this.path, found);
+    return readNativeSnapshot(this.path, found, this.#groups);
   }
 
   positionOf(eventIndex: number): string {

@@ -12,7 +12,7 @@ export interface Piece {
 }
 
 /** Halves of 64-bit values, so that no big integer is made per row. */
-function halvesOf(values: DecodedArray): Uint32Array {
+export function halvesOf(values: DecodedArray): Uint32Array {
   if (values instanceof BigInt64Array || values instanceof BigUint64Array) {
     return new Uint32Array(values.buffer, values.byteOffset, values.length * 2);
   }

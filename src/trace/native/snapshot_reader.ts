@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import type { DecodedArray } from 'hyparquet';
+import { fail } from '../../base/errors.js';
 import { inputError } from '../input_error.js';
 import type { RunKind, Snapshot } from '../snapshot.js';
 import { SnapshotBuilder } from '../snapshot_builder.js';
 import { openFileSource } from './byte_source.js';
 import type { ManifestSnapshot } from './manifest.js';
 import { ParquetTableReader } from './parquet_reader.js';
+import { halvesOf } from './scatter.js';
 import { RUN_NAMES } from './snapshot_writer.js';
 import type { Column } from './tables.js';
 import { PROCESS_COLUMNS, RUN_COLUMNS, VMA_COLUMNS } from './tables.js';
@@ -14,11 +16,32 @@ const KIND_OF: ReadonlyMap<unknown, RunKind> = new Map(
   RUN_NAMES.map((name, kind) => [name, kind as RunKind]),
 );
 
+/**
+ * The row group that was decoded last of each table: the snapshots of a recording follow each other
+ * in the tables, so the next one mostly begins in the same group.
+ */
+export class GroupMemory {
+  readonly #last = new Map<string, { readonly index: number; readonly values: DecodedArray[] }>();
+
+  read(path: string, reader: ParquetTableReader, index: number): readonly DecodedArray[] {
+    const known = this.#last.get(path);
+    if (known?.index === index) return known.values;
+    const values = reader.readGroup(index);
+    this.#last.set(path, { index, values });
+    return values;
+  }
+}
+
 /** Reads one snapshot of a native recording. */
-export function readNativeSnapshot(directory: string, snapshot: ManifestSnapshot): Snapshot {
+export function readNativeSnapshot(
+  directory: string,
+  snapshot: ManifestSnapshot,
+  memory = new GroupMemory(),
+): Snapshot {
   const { rows } = snapshot;
   const builder = new SnapshotBuilder();
-  readRows(join(directory, 'processes.parquet'), PROCESS_COLUMNS, rows.processes, (row) => {
+  const processes = join(directory, 'processes.parquet');
+  readRows(memory, processes, PROCESS_COLUMNS, rows.processes, (row) => {
     const tids = row.text('tids');
     builder.addProcess({
       pid: row.number('pid'),
@@ -37,8 +60,8 @@ export function readNativeSnapshot(directory: string, snapshot: ManifestSnapshot
       majorFaults: row.number('majorFaults'),
     });
   });
-  const runs = new RunsByProcess(directory, rows.runs);
-  readRows(join(directory, 'vmas.parquet'), VMA_COLUMNS, rows.vmas, (row) => {
+  const runs = new RunsByProcess(memory, directory, rows.runs);
+  readRows(memory, join(directory, 'vmas.parquet'), VMA_COLUMNS, rows.vmas, (row) => {
     const pid = row.number('pid');
     const endPage = row.number('endPage');
     builder.addVma({
@@ -74,13 +97,14 @@ interface Row {
 }
 
 function readRows(
+  memory: GroupMemory,
   path: string,
   columns: readonly Column[],
   [first, end]: readonly [number, number],
   add: (row: Row) => void,
 ): void {
   const indexOf = new Map(columns.map(({ source }, i) => [source, i]));
-  forEachGroup(openTable(path, columns, first, end), first, end, (values, from, to) => {
+  forEachGroup(memory, path, columns, [first, end], (values, from, to) => {
     let at = from;
     const row: Row = {
       number: (source) => Number(values[indexOf.get(source) ?? 0]?.[at] ?? 0),
@@ -103,18 +127,20 @@ function openTable(
   throw inputError(`${path}: rows ${first} to ${end} of ${reader.rows}`);
 }
 
-/** Decodes the row groups that hold rows `first` … `end` of a table, and closes it. */
+/** Decodes the row groups that hold rows `first` … `end` of a table. */
 function forEachGroup(
-  reader: ParquetTableReader,
-  first: number,
-  end: number,
+  memory: GroupMemory,
+  path: string,
+  columns: readonly Column[],
+  [first, end]: readonly [number, number],
   visit: (values: readonly DecodedArray[], from: number, to: number) => void,
 ): void {
+  const reader = openTable(path, columns, first, end);
   try {
     for (const [i, { firstRow, rows }] of reader.groups.entries()) {
       const from = Math.max(first, firstRow);
       const to = Math.min(end, firstRow + rows);
-      if (from < to) visit(reader.readGroup(i), from - firstRow, to - firstRow);
+      if (from < to) visit(memory.read(path, reader, i), from - firstRow, to - firstRow);
     }
   } finally {
     reader.close();
@@ -139,40 +165,54 @@ class RunsByProcess {
   readonly #exclusive: Uint8Array;
   #rows = 0;
 
-  constructor(directory: string, [first, end]: readonly [number, number]) {
+  constructor(memory: GroupMemory, directory: string, range: readonly [number, number]) {
     this.#path = join(directory, 'runs.parquet');
-    const reader = openTable(this.#path, RUN_COLUMNS, first, end);
-    const rows = end - first;
+    const [first, end] = range;
+    const rows = Math.max(0, end - first);
     this.#page = new Float64Array(rows);
     this.#count = new Int32Array(rows);
     this.#kind = new Uint8Array(rows);
     this.#pfn = new Float64Array(rows);
     this.#mapcount = new Int32Array(rows);
     this.#exclusive = new Uint8Array(rows);
-    forEachGroup(reader, first, end, (values, from, to) => {
-      for (let row = from; row < to; row += 1) this.#add(values, row);
+    forEachGroup(memory, this.#path, RUN_COLUMNS, range, (values, from, to) => {
+      this.#add(values, from, to);
     });
   }
 
-  #add(values: readonly DecodedArray[], row: number): void {
-    const [, pids, pages, counts, kinds, pfns, mapcounts, exclusives] = values;
-    const kind = KIND_OF.get(kinds?.[row]);
-    if (kind === undefined) throw inputError(`${this.#path}: unknown kind ${kinds?.[row]}`);
-    const pid = Number(pids?.[row]);
+  #add(values: readonly DecodedArray[], from: number, to: number): void {
+    const [, pids = [], pages = [], counts = [], kinds = [], pfns = [], mapcounts = []] = values;
+    const exclusives = values[7] ?? [];
+    const at = this.#rows;
+    copyLongs(pages, this.#page, at, from, to);
+    copyLongs(pfns, this.#pfn, at, from, to);
+    copyInts(counts, this.#count, at, from, to);
+    copyInts(mapcounts, this.#mapcount, at, from, to);
+    let lastPid = -1;
+    let runs: ProcessRuns = { rows: [], next: 0 };
+    for (let row = from; row < to; row += 1) {
+      const kind = KIND_OF.get(kinds[row]);
+      if (kind === undefined) throw inputError(`${this.#path}: unknown kind ${kinds[row]}`);
+      const target = at + row - from;
+      this.#kind[target] = kind;
+      this.#exclusive[target] = exclusives[row] === true ? 1 : 0;
+      const pid = Number(pids[row]);
+      if (pid !== lastPid) {
+        lastPid = pid;
+        runs = this.#runsOf(pid);
+      }
+      runs.rows.push(target);
+    }
+    this.#rows = at + to - from;
+  }
+
+  #runsOf(pid: number): ProcessRuns {
     let runs = this.#byPid.get(pid);
     if (runs === undefined) {
       runs = { rows: [], next: 0 };
       this.#byPid.set(pid, runs);
     }
-    const to = this.#rows;
-    this.#rows += 1;
-    runs.rows.push(to);
-    this.#page[to] = Number(pages?.[row]);
-    this.#count[to] = Number(counts?.[row]);
-    this.#kind[to] = kind;
-    this.#pfn[to] = Number(pfns?.[row]);
-    this.#mapcount[to] = Number(mapcounts?.[row]);
-    this.#exclusive[to] = exclusives?.[row] === true ? 1 : 0;
+    return runs;
   }
 
   /** Adds the runs of a process below a page: those of the VMA that ends there. */
@@ -200,4 +240,30 @@ class RunsByProcess {
         throw inputError(`${this.#path}: process ${pid} has runs outside of VMAs`);
     }
   }
+}
+
+/** Signed 64-bit numbers into doubles, without a big integer per row. */
+function copyLongs(
+  values: DecodedArray,
+  target: Float64Array,
+  at: number,
+  from: number,
+  to: number,
+): void {
+  const halves = halvesOf(values);
+  for (let row = from; row < to; row += 1) {
+    const upper = (halves[2 * row + 1] ?? 0) | 0;
+    target[at + row - from] = upper * 2 ** 32 + (halves[2 * row] ?? 0);
+  }
+}
+
+function copyInts(
+  values: DecodedArray,
+  target: Int32Array,
+  at: number,
+  from: number,
+  to: number,
+): void {
+  if (!(values instanceof Int32Array)) fail('a column of 32-bit values was decoded otherwise');
+  target.set(values.subarray(from, to), at);
 }
