@@ -1,3 +1,4 @@
+import { formatCount } from '../../base/count_text.js';
 import { createHash } from 'node:crypto';
 import type { ExplainReport } from '../../query/explain/report.js';
 import { countWords, percentWords, sizeWords, timeWords } from '../../query/explain/words.js';
@@ -62,12 +63,12 @@ function head(report: ExplainReport): string {
   const proofText =
     proof.snapshots.length === 0
       ? 'no snapshot to compare with'
-      : `${proof.pagesAgree.toLocaleString('en-US')} of ${proof.pages.toLocaleString('en-US')} ` +
+      : `${formatCount(proof.pagesAgree)} of ${formatCount(proof.pages)} ` +
         `pages agree with the kernel over ${countWords(proof.snapshots.length, 'snapshot')}`;
   const lost =
     lostEvents === 0
       ? ''
-      : `<p class="warn">${lostEvents < 0 ? 'Some' : lostEvents.toLocaleString('en-US')} events ` +
+      : `<p class="warn">${lostEvents < 0 ? 'Some' : formatCount(lostEvents)} events ` +
         'were lost while recording: numbers after a gap are uncertain.</p>';
   const unknowns =
     report.precision === 'exact'
@@ -76,7 +77,7 @@ function head(report: ExplainReport): string {
           .map((unknown) => `<li>${escapeHtml(unknown)}</li>`)
           .join('')}</ul></div>`;
   return `<header><h1>rmap explain</h1><span class="meta">${escapeHtml(report.recording)} · ${window}
-· ${report.events.toLocaleString('en-US')} events · ${report.precision}</span>
+· ${formatCount(report.events)} events · ${report.precision}</span>
 <button type="button" id="theme">dark / light</button></header>
 <span class="proof ${proof.exact ? 'exact' : 'inexact'}">${proofText}</span>
 <p class="lead">${unbroken(escapeHtml(summary.sentence))}</p>
@@ -110,7 +111,7 @@ function tiles({ summary }: ExplainReport): string {
     ],
     [sizeWords(summary.copiedBytes), 'of memory spent on copies'],
     [summary.mostNs < 0 ? '–' : timeWords(summary.mostNs), 'from fork to 90 % of the copies'],
-    [summary.forkEntries.toLocaleString('en-US'), 'page-table entries copied by forks'],
+    [formatCount(summary.forkEntries), 'page-table entries copied by forks'],
   ];
   return `<div class="tiles">${items
     .map(([value, name]) => `<div class="tile"><b>${value}</b><span>${name}</span></div>`)

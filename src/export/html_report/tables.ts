@@ -1,3 +1,4 @@
+import { formatCount } from '../../base/count_text.js';
 import { writerWords } from '../../query/explain/advice.js';
 import type { CauseReport, ExplainReport, ForkReport } from '../../query/explain/report.js';
 import { percentWords, sizeWords, timeWords } from '../../query/explain/words.js';
@@ -91,7 +92,7 @@ function causeRow(report: ExplainReport, cause: CauseReport, most: number): Cell
     .join(', ');
   return [
     { markup: `${escapeHtml(sizeWords(cause.bytes))}${bar}`, key: cause.bytes },
-    cell(cause.faults.toLocaleString('en-US'), cause.faults),
+    cell(formatCount(cause.faults), cause.faults),
     {
       markup: `<code${path}>${escapeHtml(writerWords(cause.writer))}</code>`,
       key: writerWords(cause.writer),
@@ -170,7 +171,7 @@ export function forkTable(report: ExplainReport): string {
       { markup: svg, key: written },
       cell(percentWords(written, fork.sharedBytes), written / Math.max(1, fork.sharedBytes)),
       fork.halfNs < 0 ? cell('–', -1) : cell(timeWords(fork.halfNs), fork.halfNs),
-      cell(fork.copiedEntries.toLocaleString('en-US'), fork.copiedEntries),
+      cell(formatCount(fork.copiedEntries), fork.copiedEntries),
       fork.hugeBytes === 0 ? cell('–', 0) : cell(sizeWords(fork.hugeBytes), fork.hugeBytes),
     ];
   });
@@ -234,7 +235,7 @@ export function fanOutFigures(report: ExplainReport): string {
           );
           return (
             `<tr><th scope="row">${count} of ${children.length}</th><td>${bar}</td>` +
-            `<td class="number">${pages.toLocaleString('en-US')} pages</td></tr>`
+            `<td class="number">${formatCount(pages)} pages</td></tr>`
           );
         })
         .join('');
