@@ -1,11 +1,9 @@
+import { formatCount } from '../base/count_text.js';
+
+export { formatCount } from '../base/count_text.js';
+
 const BINARY_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 const LAST_UNIT = BINARY_UNITS.length - 1;
-
-/** A number with thousands separators: `1,234,567`. */
-export function formatCount(value: number): string {
-  // `toLocaleString` loads the locale data: 30 ms of every command's start.
-  return value.toFixed(0).replace(/\B(?=(?:\d{3})+$)/g, ',');
-}
 
 /**
  * A size for people: `0 B`, `4.0 KiB`, `1.5 GiB`; three digits at most before the unit changes.

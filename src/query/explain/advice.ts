@@ -1,3 +1,4 @@
+import { formatCount } from '../../base/count_text.js';
 import { PAGE_SIZE_BYTES } from '../../base/units.js';
 import type { Collector } from './collector.js';
 import { FATE, type ForkLedger } from './fork_ledger.js';
@@ -227,7 +228,7 @@ function snapshotAdvice(collector: Collector): Array<Advice | undefined> {
       title: 'let the child finish in half the time',
       detail:
         `${what}, for up to ${timeWords(lifeNs)}. ${countWords(lateCopies, 'page')} of ` +
-        `${copies.toLocaleString('en-US')} were copied in the second half of its life: a faster ` +
+        `${formatCount(copies)} were copied in the second half of its life: a faster ` +
         'disk, less to write or a quieter moment saves them.',
       keptBytes: lateCopies * PAGE_SIZE_BYTES,
       precision: 'inferred',

@@ -1,4 +1,5 @@
 /** Numbers as sentences need them. Tables of the command line have their own, with `--bytes`. */
+import { formatCount } from '../../base/count_text.js';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
@@ -33,5 +34,5 @@ export function timeWords(ns: number): string {
 
 /** `1,234 pages`, `1 fork`. */
 export function countWords(count: number, singular: string, plural = `${singular}s`): string {
-  return `${count.toLocaleString('en-US')} ${count === 1 ? singular : plural}`;
+  return `${formatCount(count)} ${count === 1 ? singular : plural}`;
 }
