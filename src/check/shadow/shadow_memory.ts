@@ -231,7 +231,7 @@ export class ShadowMemory {
         else filePage?.setMaybe(0);
       } else if (DROPPING.has(advice)) {
         if (isDone && page.unitPages === 1) page.drop();
-        else page.mayRevert = true;
+        else page.dropMaybe();
       } else if (advice === 'free') {
         page.mayRevert = true;
       }
@@ -342,7 +342,7 @@ export class ShadowMemory {
       if (isDone) target.takeFrom(source);
       else {
         target.writeMaybe(source.expected);
-        source.mayRevert = true;
+        source.dropMaybe();
       }
     }
   }
@@ -353,7 +353,7 @@ export class ShadowMemory {
       for (let i = at; i < at + n; i += 1) {
         const page = mm.pages.get(i);
         if (page === undefined) continue;
-        page.mayRevert = true;
+        page.dropMaybe();
         if (page.isShared) page.writeMaybe(0);
       }
     }

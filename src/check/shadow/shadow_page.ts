@@ -125,6 +125,12 @@ export class ShadowPage {
     this.generation += 1;
   }
 
+  /** The process's own copy may be gone. */
+  dropMaybe(): void {
+    this.mayRevert = true;
+    this.generation += 1;
+  }
+
   /** Takes over what UFFDIO_MOVE brings here. */
   takeFrom(source: ShadowPage): void {
     this.own = source.own;

@@ -1,9 +1,11 @@
+import { NIL } from '../../base/units.js';
 import type { Machine } from '../../kernel/machine.js';
 import type { Operation, OperationResult } from '../../kernel/operation.js';
-import { PTE_PRESENT } from '../../kernel/pgtable/pte.js';
+import { PTE_LEAF, PTE_PRESENT } from '../../kernel/pgtable/pte.js';
 import { isAnonFolio } from '../../kernel/phys/folio.js';
 import { pageAt, walkEntries } from '../../kernel/state/page_walk.js';
 import { ShadowMemory } from './shadow_memory.js';
+import type { ShadowPage } from './shadow_page.js';
 
 /** Id under which a difference is reported, beside the ids of the invariants. */
 export const CONTENT_INVARIANT = 'content.shadow-memory';
@@ -58,6 +60,26 @@ export class ContentOracle {
     return wrong;
   }
 
+  /** Frame behind a page of the model; NIL if nothing is mapped, undefined if nobody has it. */
+  private mappedPage(page: ShadowPage): number | undefined {
+    const { kernel, regionStart } = this.machine;
+    for (const [id, { mm }] of this.shadow.processes) {
+      const pgd = kernel.processes.get(id)?.mm.pgd;
+      for (const [at, candidate] of mm.pages) {
+        if (candidate !== page || pgd === undefined) continue;
+        const vpn = at + regionStart;
+        const entry = kernel.pageTables.findLeaf(pgd, vpn);
+        if (entry === NIL || (kernel.pageTables.flags[entry] & PTE_PRESENT) === 0) return NIL;
+        const isLeaf = (kernel.pageTables.flags[entry] & PTE_LEAF) !== 0;
+        return (
+          kernel.pageTables.payload[entry] +
+          (isLeaf ? vpn % (page.unitPages > 1 ? page.unitPages : 512) : 0)
+        );
+      }
+    }
+    return undefined;
+  }
+
   /** Pinned private pages that the process does not see any more, though it did not let go. */
   private wrongPins(): string[] {
     const wrong: string[] = [];
@@ -70,8 +92,13 @@ export class ContentOracle {
           if (page.isShared || page.generation !== generation) continue;
           if (pfn === undefined || !isAnonFolio(kernel, kernel.memory.folioOf(pfn))) continue;
           const value = kernel.memory.content[pfn];
-          if (page.accepts(value)) continue;
-          wrong.push(`ring ${key} of process ${id} holds ${value}, the process ${page.expected}`);
+          if (!page.accepts(value)) {
+            wrong.push(`ring ${key} of process ${id} holds ${value}, the process ${page.expected}`);
+          }
+          const mapped = this.mappedPage(page);
+          if (mapped !== undefined && mapped !== pfn) {
+            wrong.push(`ring ${key} of process ${id} holds another page than the process maps`);
+          }
         }
       }
     }

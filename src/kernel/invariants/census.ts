@@ -6,6 +6,7 @@ import {
   isMigration,
   KIND_MASK,
   KIND_SWAP,
+  PTE_DIRTY,
   PTE_LEAF,
   PTE_PRESENT,
   PTE_SPECIAL,
@@ -41,6 +42,8 @@ export class Census {
   readonly swaps: MappedEntry[] = [];
   /** Every counted entry, in order. */
   readonly mapped: MappedEntry[] = [];
+  /** Dirty entries of the zero page, which ksmd placed, by mm. */
+  readonly ksmZeroPages = new Map<Mm, number>();
   /** Entries that map each large folio, by head and mm. */
   readonly largeByMm = new Map<number, Map<Mm, number>>();
   /** References that pipes and rings hold, by head; and pins of large folios. */
@@ -79,7 +82,10 @@ export class Census {
         else if ((flags & KIND_MASK) === KIND_SWAP) this.swaps.push(found);
         return;
       }
-      if ((flags & PTE_SPECIAL) !== 0) return;
+      if ((flags & PTE_SPECIAL) !== 0) {
+        if (pfn === memory.zeroPfn && (flags & PTE_DIRTY) !== 0) add(this.ksmZeroPages, vma.mm, 1);
+        return;
+      }
       this.mapped.push(found);
       push((flags & PTE_LEAF) === 0 ? this.ptes : this.leaves, pfn, found);
       const head = memory.folioOf(pfn);
@@ -118,6 +124,6 @@ function push(map: Map<number, MappedEntry[]>, key: number, value: MappedEntry):
   else list.push(value);
 }
 
-function add(map: Map<number, number>, key: number, count: number): void {
+function add<Key>(map: Map<Key, number>, key: Key, count: number): void {
   map.set(key, (map.get(key) ?? 0) + count);
 }

@@ -281,6 +281,43 @@ const swapSlots: Invariant = {
   check: (kernel) => swapProblems(kernel),
 };
 
+const ksmZeroPages: Invariant = {
+  id: 'counts.ksm-zero-pages',
+  claim: 'an mm counts the zero pages that ksmd placed: their entries are dirty [8]',
+  check(kernel, census) {
+    const wrong: string[] = [];
+    for (const mm of kernel.mms) {
+      const actual = census.ksmZeroPages.get(mm) ?? 0;
+      if (mm.ksmZeroPages !== actual) {
+        wrong.push(`mm ${mm.id} counts ${mm.ksmZeroPages} merged zero pages, has ${actual}`);
+      }
+    }
+    return wrong;
+  },
+};
+
+const deferredSplit: Invariant = {
+  id: 'counts.deferred-split',
+  claim: 'a split queue holds the large folios in use that say so, on the queue of their group',
+  check(kernel) {
+    const wrong: string[] = [];
+    const { large, memory, deferredSplit: queues } = kernel;
+    let queued = 0;
+    for (let row = 0; row < large.rowLimit; row += 1) {
+      const head = large.head[row];
+      if (head < 0 || large.deferred[row] === 0) continue;
+      queued += 1;
+      if (!queues.list(memory.memcg[head]).includes(head)) {
+        wrong.push(`folio ${head} says that it is queued, its queue does not have it`);
+      }
+    }
+    if (queues.length !== queued) {
+      wrong.push(`${queues.length} folios on split queues, ${queued} say that they are`);
+    }
+    return wrong;
+  },
+};
+
 const freePages: Invariant = {
   id: 'counts.free-pages',
   claim: 'no page that an entry maps is free, and a free page has no counts [52]',
@@ -307,5 +344,7 @@ export const COUNT_CLAIMS: readonly Invariant[] = [
   statistics,
   rssCounters,
   swapSlots,
+  ksmZeroPages,
+  deferredSplit,
   freePages,
 ];

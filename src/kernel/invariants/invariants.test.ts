@@ -167,6 +167,11 @@ const BREAKS: Readonly<Record<string, Break>> = {
   'counts.statistics': { setUp: WRITTEN, damage: (k) => void (k.stats.anonMapped += 1) },
   'counts.rss': { setUp: WRITTEN, damage: (k) => void (mmOf(k).rss[1] += 1) },
   'counts.swap-slots': { setUp: SWAPPED, damage: (k) => void (mmOf(k).rss[2] += 1) },
+  'counts.ksm-zero-pages': { setUp: [], damage: (k) => void (mmOf(k).ksmZeroPages += 1) },
+  'counts.deferred-split': {
+    setUp: THP,
+    damage: (k) => k.deferredSplit.remove(0, pfnOf(k, 512)),
+  },
   'counts.free-pages': {
     setUp: WRITTEN,
     damage: (k) => void (k.memory.flags[pfnOf(k, 0)] |= PG_FREE),
@@ -252,6 +257,10 @@ const BREAKS: Readonly<Record<string, Break>> = {
     },
   },
   'reach.migration': { setUp: SWAPPED, damage: (k) => void (vmaOf(k).anonVma = undefined) },
+  'reach.no-leftover': {
+    setUp: WRITTEN,
+    damage: (k) => void (k.pageTables.flags[pte(k, 0)] = KIND_MIGRATION_READ),
+  },
   'reach.ksm': {
     setUp: MERGED,
     damage(k) {

@@ -73,7 +73,7 @@ export const MM_ID_CLAIMS: readonly Invariant[] = [
         if (s.ids[i] === 0) continue;
         const mm = [...kernel.mms].find((other) => other.mmId === s.ids[i]);
         const actual = mm === undefined ? 0 : (census.largeByMm.get(s.head)?.get(mm) ?? 0);
-        if (s.mapcounts[i] > actual) {
+        if (s.mapcounts[i] > actual || s.mapcounts[i] < 1) {
           return `slot ${i} counts ${s.mapcounts[i]} mappings, the mm has ${actual}`;
         }
       }

@@ -105,6 +105,15 @@ export const REACH_CLAIMS: readonly Invariant[] = [
     },
   },
   {
+    id: 'reach.no-leftover',
+    claim: 'no migration entry is left when no migration is in progress [21, 28]',
+    check(_kernel, census) {
+      return [...census.migrations.values()]
+        .flat()
+        .map(({ vma, vpn }) => `mm ${vma.mm.id} waits for a migration at ${vpn}`);
+    },
+  },
+  {
     id: 'reach.ksm',
     claim:
       'every mapping of a KSM page is at the page of one of its items, or of a fork of it, unless ' +

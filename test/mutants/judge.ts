@@ -1,0 +1,87 @@
+/** Runs operations on a machine whose rules may be wrong, and says what notices. */
+import { CONTENT_INVARIANT, ContentOracle } from '../../src/check/shadow/shadow_scan.js';
+import { findViolations } from '../../src/kernel/invariants/index.js';
+import type * as MachineModule from '../../src/kernel/machine.js';
+import type { Machine } from '../../src/kernel/machine.js';
+import type { Operation, OperationResult } from '../../src/kernel/operation.js';
+import type { Profile } from '../../src/kernel/profile.js';
+import type { LoadedKernel } from './kernel_loader.js';
+
+/** Away from page 0, so that a forgotten conversion shows; a multiple of 2 MiB. */
+export const REGION_START = 0x1000000;
+
+export interface Verdict {
+  /** Ids of the invariants that broke, in the order in which they did. */
+  readonly broken: readonly string[];
+  /** The first problem of each, for messages. */
+  readonly problems: readonly string[];
+  /** Message of an assertion of the engine that stopped the run, if one did. */
+  readonly crash: string | undefined;
+  readonly results: readonly OperationResult[];
+  readonly machine: Machine;
+}
+
+/** Something done by hand between operations: a failing allocation, say. */
+export type Step = Operation | ((machine: Machine) => void);
+
+export async function newMachine(
+  loaded: LoadedKernel,
+  profile: Partial<Profile> = {},
+): Promise<Machine> {
+  const { Machine: LoadedMachine } = await loaded.load<typeof MachineModule>('machine');
+  return new LoadedMachine({
+    profile: { memoryPages: 8192, ...profile },
+    regionStart: REGION_START,
+  });
+}
+
+/** Collects what is wrong with a machine at rest, each id once. */
+export class Judge {
+  readonly broken: string[] = [];
+  readonly problems: string[] = [];
+  private readonly machine: Machine;
+  private readonly oracle: ContentOracle;
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+    this.oracle = new ContentOracle(machine);
+  }
+
+  /** Judges the machine after an operation. */
+  after(operation: Operation, result: OperationResult): void {
+    for (const { id, problems } of findViolations(this.machine.kernel)) this.add(id, problems);
+    this.add(CONTENT_INVARIANT, this.oracle.after(operation, result));
+  }
+
+  add(id: string, problems: readonly string[]): void {
+    if (problems.length === 0 || this.broken.includes(id)) return;
+    this.broken.push(id);
+    this.problems.push(`${id}: ${problems[0]}`);
+  }
+}
+
+/** Runs all steps, or up to the first crash; what broke first stays broken. */
+export async function judge(
+  loaded: LoadedKernel,
+  steps: readonly Step[],
+  profile: Partial<Profile> = {},
+): Promise<Verdict> {
+  const machine = await newMachine(loaded, profile);
+  const verdict = new Judge(machine);
+  const results: OperationResult[] = [];
+  let crash: string | undefined = undefined;
+  try {
+    for (const step of steps) {
+      if (typeof step === 'function') {
+        step(machine);
+        continue;
+      }
+      const result = machine.apply(step);
+      results.push(result);
+      verdict.after(step, result);
+    }
+  } catch (error) {
+    crash = error instanceof Error ? error.message : String(error);
+  }
+  return { broken: verdict.broken, problems: verdict.problems, crash, results, machine };
+}
