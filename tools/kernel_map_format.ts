@@ -19,7 +19,6 @@ export interface KernelMap {
   /** Tagged names that the inventory does not have: the host of the subsystem. */
   readonly beyond: readonly { readonly name: string; readonly places: readonly string[] }[];
   readonly summary: string;
-  readonly isComplete: boolean;
 }
 
 const DECLARATION =
@@ -76,8 +75,15 @@ export function buildKernelMap(
     summary:
       `${rows.length - missing} of ${rows.length} names of rmap.h have code, ` +
       `${missing} are missing, ${untested} have code and no test; ${beyond.length} names beyond`,
-    isComplete: missing === 0 && untested === 0,
   };
+}
+
+/** What is missing for completeness, one line a name; empty if the map is complete. */
+export function openRows(map: KernelMap): string[] {
+  return map.rows.flatMap(({ name, places, tests }) => {
+    if (places.length === 0) return [`${name}: no @kernel tag`];
+    return tests.length === 0 ? [`${name}: no test covers it`] : [];
+  });
 }
 
 export function formatKernelMap(map: KernelMap): string {

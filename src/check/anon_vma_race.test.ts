@@ -1,17 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { stopAt } from '../../test/support/interleave.js';
 import { VmScript } from '../../test/support/vm_script.js';
 import { vmaProblems } from '../../test/support/vma_oracle.js';
-import { downRead, runToEnd, upRead, type Op, type Point } from '../kernel/op/prims.js';
+import { downRead, runToEnd, upRead } from '../kernel/op/prims.js';
 import { anonVmaPrepare, putAnonVma } from '../kernel/rmap/anon_vma.js';
-
-/** Runs a task up to its first point of this kind, which it has not passed then. */
-function stopAt<T>(task: Op<T>, kind: Point['kind']): Point {
-  for (;;) {
-    const step = task.next();
-    if (step.done === true) throw new Error(`the task ends without a point '${kind}'`);
-    if (step.value.kind === kind) return step.value;
-  }
-}
 
 describe('races on anon_vmas', () => {
   it('of two faults that prepare one VMA, the second gives its anon_vma back', () => {

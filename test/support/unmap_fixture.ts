@@ -42,6 +42,12 @@ const KINDS: ReadonlyMap<number, string> = new Map([
   [KIND_MARKER, 'marker'],
 ]);
 
+const LETTERS: ReadonlyArray<readonly [number, string]> = [
+  [PTE_WRITE, 'w'],
+  [PTE_DIRTY, 'd'],
+  [PTE_YOUNG, 'y'],
+];
+
 /** Unmaps and migrates single folios of a small machine, as a caller of the functions would. */
 export class UnmapFixture extends RmapFixture {
   /**
@@ -59,7 +65,9 @@ export class UnmapFixture extends RmapFixture {
       const exclusive = kind === 'swap' && (flags & PTE_SWP_EXCLUSIVE) !== 0 ? ' e' : '';
       return `${kind}${exclusive}${protectedToo}`;
     }
-    const bits = `${flags & PTE_WRITE ? 'w' : ''}${flags & PTE_DIRTY ? 'd' : ''}${flags & PTE_YOUNG ? 'y' : ''}`;
+    const bits = LETTERS.filter(([mask]) => (flags & mask) !== 0)
+      .map(([, letter]) => letter)
+      .join('');
     const isExclusive = (memory.flags[pageTables.payload[entry]] & PG_ANON_EXCLUSIVE) !== 0;
     const zero = (flags & PTE_SPECIAL) === 0 ? '' : ' zero';
     return `${bits === '' ? '-' : bits}${isExclusive ? ' e' : ''}${protectedToo}${zero}`;
