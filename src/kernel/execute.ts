@@ -58,7 +58,7 @@ export function* execute(machine: MachineContext, operation: Operation): Op<Oper
       yield* ksmUnmergeAll(kernel);
       return DONE;
     case 'swapon':
-      return resultOf(swapOn(kernel, operation.kind ?? 'zram'));
+      return resultOf(swapOn(kernel, operation.kind ?? 'zram', operation.n));
     case 'swapoff':
       return resultOf(yield* swapOff(kernel));
     case 'memcg': {
@@ -101,6 +101,8 @@ export function* execute(machine: MachineContext, operation: Operation): Op<Oper
     case 'soft_offline':
     case 'process_madvise':
     case 'clear_refs':
+    case 'ksm_merge':
+    case 'swap_out':
       return yield* executeManagement(machine, operation);
     default:
       return yield* executeMemoryOperation(machine, operation);

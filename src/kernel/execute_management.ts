@@ -1,10 +1,12 @@
 import { ESRCH } from './errno.js';
 import type { MachineContext } from './machine_context.js';
 import { resultOf } from './result.js';
+import { mergeGivenPages } from './ksm/merge_given.js';
 import { injectError } from './memory_failure/inject.js';
 import { migrateMm, movePages } from './migrate/move_pages.js';
 import type { Op } from './op/prims.js';
 import type { Operation, OperationResult } from './operation.js';
+import { reclaimGivenPages } from './reclaim/reclaim_given.js';
 import { runLengthCode } from './run_length.js';
 import { clearRefs } from './syscalls/clear_refs.js';
 import { processMadvise } from './syscalls/process_madvise.js';
@@ -18,7 +20,9 @@ type ManagementOperation = Extract<
       | 'memory_failure'
       | 'soft_offline'
       | 'process_madvise'
-      | 'clear_refs';
+      | 'clear_refs'
+      | 'ksm_merge'
+      | 'swap_out';
   }
 >;
 
@@ -60,5 +64,15 @@ export function* executeManagement(
     case 'clear_refs':
       yield* clearRefs(kernel, mm, operation.what);
       return { ret: 0 };
+    case 'ksm_merge': {
+      const target = kernel.processes.get(operation.q)?.mm;
+      if (target === undefined) return resultOf(-ESRCH);
+      const at = operation.at + regionStart;
+      return resultOf(yield* mergeGivenPages(kernel, mm, at, target, operation.to + regionStart));
+    }
+    case 'swap_out': {
+      const at = operation.at + regionStart;
+      return resultOf(yield* reclaimGivenPages(kernel, mm, at, at + operation.n));
+    }
   }
 }

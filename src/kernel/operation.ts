@@ -160,8 +160,19 @@ export type Operation =
   | { readonly op: 'ftruncate'; readonly file: FileId; readonly n: number }
   | { readonly op: 'config'; readonly key: string; readonly value: string | number }
   | { readonly op: 'ksm'; readonly scans: number }
+  /** ksmd found the pages of `p` at `at` and of `q` at `to` equal: the first gives way. */
+  | {
+      readonly op: 'ksm_merge';
+      readonly p: number;
+      readonly at: number;
+      readonly q: number;
+      readonly to: number;
+    }
+  /** Reclaim takes the anonymous folios of the range, used or not and whoever shares them. */
+  | (RangeOperation & { readonly op: 'swap_out' })
   | { readonly op: 'ksm_unmerge' }
-  | { readonly op: 'swapon'; readonly kind?: 'zram' | 'file' }
+  /** A new swap area of `n` pages, 64 MiB by default. */
+  | { readonly op: 'swapon'; readonly kind?: 'zram' | 'file'; readonly n?: number }
   | { readonly op: 'swapoff' }
   | { readonly op: 'memcg'; readonly p: number; readonly on: number }
   | { readonly op: 'reclaim' }

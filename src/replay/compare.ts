@@ -1,10 +1,10 @@
-import { PAGES_PER_PMD } from '../base/units.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Machine } from '../kernel/machine.js';
-import { folioPrecisePageMapcount, isAnonFolio } from '../kernel/phys/folio.js';
-import { PTE_LEAF, PTE_PRESENT, PTE_SPECIAL } from '../kernel/pgtable/pte.js';
+import { folioPrecisePageMapcount } from '../kernel/phys/folio.js';
 import { MM_ANONPAGES, type Mm } from '../kernel/vm/mm.js';
 import { RUN, type Snapshot } from '../trace/snapshot.js';
+import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
+import { PfnTable } from './pfn_table.js';
 
 /** How the machine compares with the kernel's own list of pages at one snapshot. */
 export interface SnapshotComparison {
@@ -35,8 +35,6 @@ export interface PageMismatch {
 }
 
 const MOST_EXAMPLES = 20;
-/** No anonymous page. */
-const NO_PAGE = -1;
 
 /** Counts and pairs pages while a snapshot is walked. */
 class Comparison {
@@ -48,16 +46,14 @@ class Comparison {
   total = 0;
   readonly examples: PageMismatch[] = [];
   private readonly kernel: Kernel;
-  /** Kernel pfn → machine pfn + 1 and back, 0 = unseen: one page there is one page here. */
-  private readonly machineOf: Int32Array;
-  private readonly kernelOf: Int32Array;
-  private readonly onMissing: MissingPage | undefined;
+  /** Kernel pfn → machine pfn + 1, and machine pfns seen: one page there is one page here. */
+  private readonly machineOf = new PfnTable();
+  private readonly kernelOf = new PfnTable();
+  private readonly listener: ComparisonListener | undefined;
 
-  constructor(kernel: Kernel, mostPfn: number, onMissing: MissingPage | undefined) {
+  constructor(kernel: Kernel, listener: ComparisonListener | undefined) {
     this.kernel = kernel;
-    this.machineOf = new Int32Array(mostPfn + 1);
-    this.kernelOf = new Int32Array(kernel.memory.pageCount);
-    this.onMissing = onMissing;
+    this.listener = listener;
   }
 
   /**
@@ -82,15 +78,16 @@ class Comparison {
       if (own === NO_PAGE) {
         this.missing += 1;
         this.note({ pid, vpn, kind: 'missing', pfn, mapcount, machineMapcount: 0 });
-        this.onMissing?.(pid, vpn, pfn);
+        this.listener?.missing(pid, vpn, pfn);
         continue;
       }
       found += 1;
+      this.listener?.present(pid, vpn, own, pfn);
       const machineMapcount = folioPrecisePageMapcount(kernel, memory.folioOf(own), own);
-      const known = this.machineOf[pfn] ?? 0;
-      const isSame = known === 0 ? this.kernelOf[own] === 0 : known === own + 1;
-      if (known === 0) this.machineOf[pfn] = own + 1;
-      if (this.kernelOf[own] === 0) this.kernelOf[own] = pfn + 1;
+      const known = this.machineOf.get(pfn);
+      const isSame = known === 0 ? this.kernelOf.get(own) === 0 : known === own + 1;
+      if (known === 0) this.machineOf.set(pfn, own + 1);
+      this.kernelOf.set(own, 1);
       if (machineMapcount !== mapcount) {
         this.mapcountWrong += 1;
         this.note({ pid, vpn, kind: 'mapcount', pfn, mapcount, machineMapcount });
@@ -104,6 +101,15 @@ class Comparison {
     return found;
   }
 
+  /** Tells the listener of pages that only the machine has in memory. */
+  passSwapped(pid: number, mm: Mm, firstVpn: number, count: number): void {
+    if (this.listener === undefined) return;
+    for (let vpn = firstVpn; vpn < firstVpn + count; vpn += 1) {
+      const page = anonymousPageAt(this.kernel, mm, vpn);
+      if (page !== NO_PAGE) this.listener.swapped(pid, vpn, page);
+    }
+  }
+
   addExtra(count: number): void {
     this.extra += count;
   }
@@ -113,21 +119,14 @@ class Comparison {
   }
 }
 
-/** A page that the kernel lists and the machine lacks. */
-export type MissingPage = (pid: number, vpn: number, pfn: number) => void;
-
-/** The machine's anonymous page at `vpn`, or `NO_PAGE`. */
-function anonymousPageAt(kernel: Kernel, mm: Mm, vpn: number): number {
-  const { pageTables, memory } = kernel;
-  const pmd = pageTables.findPmd(mm.pgd, vpn);
-  if (pmd < 0) return NO_PAGE;
-  const isLeaf = ((pageTables.flags[pmd] ?? 0) & PTE_LEAF) !== 0;
-  const entry = isLeaf ? pmd : pageTables.findPte(mm.pgd, vpn);
-  if (entry < 0) return NO_PAGE;
-  const flags = pageTables.flags[entry] ?? 0;
-  if ((flags & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) return NO_PAGE;
-  const pfn = (pageTables.payload[entry] ?? 0) + (isLeaf ? vpn % PAGES_PER_PMD : 0);
-  return isAnonFolio(kernel, memory.folioOf(pfn)) ? pfn : NO_PAGE;
+/** Hears of every anonymous page that the kernel lists. */
+export interface ComparisonListener {
+  /** The machine lacks it. */
+  missing(pid: number, vpn: number, pfn: number): void;
+  /** The machine has it as `page`. */
+  present(pid: number, vpn: number, page: number, pfn: number): void;
+  /** The kernel has swapped it out, the machine maps it as `page`. */
+  swapped(pid: number, vpn: number, page: number): void;
 }
 
 /**
@@ -138,15 +137,11 @@ function anonymousPageAt(kernel: Kernel, mm: Mm, vpn: number): number {
 export function compareSnapshot(
   machine: Machine,
   snapshot: Snapshot,
-  onMissing?: MissingPage,
+  listener?: ComparisonListener,
 ): SnapshotComparison {
   const { kernel } = machine;
   const { runs, vmas } = snapshot;
-  let mostPfn = 0;
-  for (let run = 0; run < runs.length; run += 1) {
-    mostPfn = Math.max(mostPfn, (runs.pfn[run] ?? 0) + (runs.count[run] ?? 0));
-  }
-  const tally = new Comparison(kernel, mostPfn, onMissing);
+  const tally = new Comparison(kernel, listener);
   let vmaIndex = 0;
   while (vmaIndex < vmas.length) {
     const pid = vmas[vmaIndex]?.pid ?? 0;
@@ -157,6 +152,9 @@ export function compareSnapshot(
       if (vma === undefined) continue;
       for (let run = vma.runStart; run < vma.runEnd; run += 1) {
         const kind = runs.kind[run] ?? 0;
+        if (kind === RUN.swap && mm !== undefined) {
+          tally.passSwapped(pid, mm, runs.page[run] ?? 0, runs.count[run] ?? 0);
+        }
         if (kind !== RUN.anon && kind !== RUN.huge && kind !== RUN.ksm) continue;
         const page = runs.page[run] ?? 0;
         const mapcount = runs.mapcount[run] ?? 0;

@@ -1,9 +1,9 @@
 import { RmapError } from '../base/errors.js';
 import { PAGE_SIZE_BYTES, TASK_SIZE_PAGES } from '../base/units.js';
 import { Machine } from '../kernel/machine.js';
-import type { OperationResult } from '../kernel/operation.js';
+import type { Operation, OperationResult } from '../kernel/operation.js';
 import { MM_ANONPAGES, findVma } from '../kernel/vm/mm.js';
-import { CLONE_FLAG, FAULT_ERROR, snapshotMark } from '../trace/event.js';
+import { CLONE_FLAG, FAULT_ERROR, RSS_MEMBER, snapshotMark } from '../trace/event.js';
 import type { Recording } from '../trace/recording.js';
 import type { Snapshot } from '../trace/snapshot.js';
 import { attachSnapshot } from './attach.js';
@@ -12,9 +12,12 @@ import { compareSnapshot, type SnapshotComparison } from './compare.js';
 import { noFindings } from './findings.js';
 import { installImage, stackTop } from './image.js';
 import type { ReplayMoment, ReplayObserver } from './observer.js';
+import { PageEvents } from './page_events.js';
 import { ReplayFiles } from './replay_files.js';
+import { SnapshotSync } from './snapshot_sync.js';
 import { STEP, type StepQueue } from './steps.js';
 import { TaskTable, type ReplayProcess } from './tasks.js';
+import { UnplacedPages } from './unplaced_pages.js';
 
 /** Lowest page where a stack may be in an unknown image. */
 const STACK_AREA_PAGE = 0x7ff000000000 / PAGE_SIZE_BYTES;
@@ -37,10 +40,8 @@ export class ReplayDriver {
   private copied = false;
   private reused = false;
   private lastFaultTid = -1;
-  /** Pages that were allocated without a fault, by pfn: the thread's process. */
-  private readonly unplaced = new Map<number, number>();
-  private pendingAlloc: { tid: number; pfn: number } | undefined = undefined;
-  private readonly pidOfMmId = new Map<number, number>();
+  private readonly pages: PageEvents;
+  private readonly unplaced: UnplacedPages;
 
   constructor(
     recording: Recording,
@@ -53,6 +54,8 @@ export class ReplayDriver {
     this.snapshots = snapshots;
     this.observers = observers;
     this.files = new ReplayFiles(machine);
+    this.pages = new PageEvents(machine, recording, this.findings);
+    this.unplaced = new UnplacedPages(machine, this.pages.identity);
     this.moment = {
       machine,
       tasks: this.tasks,
@@ -76,6 +79,7 @@ export class ReplayDriver {
     return {
       pageCopied: (mm, vpn, oldPfn, newPfn, mapcount) => {
         this.copied = true;
+        this.pages.noteCopy(oldPfn);
         for (const tap of taps) tap.pageCopied?.(mm, vpn, oldPfn, newPfn, mapcount);
       },
       pageReused: (mm, vpn, pfn) => {
@@ -128,9 +132,10 @@ export class ReplayDriver {
         if (call === undefined) return undefined;
         const process = this.process(tid, eventIndex);
         this.moment.call = call.name;
+        if (queue.e[slot] === 1) this.pages.processes.learn(a, process.pid);
         this.files.note(process, call);
         const operation = operationOfCall(process, call, this.files);
-        if (operation !== undefined) this.machine.apply(operation);
+        if (operation !== undefined) this.applyCall(tid, operation);
         this.moment.call = '';
         return undefined;
       }
@@ -154,7 +159,16 @@ export class ReplayDriver {
         return undefined;
       }
       case STEP.alloc:
-        this.pendingAlloc = { tid, pfn: a };
+        if (queue.d[slot] === 1) this.pages.moreInFault(tid, a);
+        else if (this.tasks.find(tid) === undefined) this.pages.allocByDaemon(tid, a, b);
+        else this.unplaced.allocated(tid, a);
+        return undefined;
+      case STEP.free:
+        this.unplaced.freed(a);
+        this.pages.free(tid, a, b, this.tasks.find(tid) !== undefined);
+        return undefined;
+      case STEP.other:
+        this.pages.other(queue, slot, tid, this.tasks.find(tid) !== undefined);
         return undefined;
       case STEP.mark: {
         const mark = snapshotMark(text);
@@ -181,23 +195,16 @@ export class ReplayDriver {
     if (this.tasks.isEmpty) {
       attachSnapshot(this.machine, this.tasks, this.files, snapshot, this.moment.timeNs);
     }
-    const placeable: Array<readonly [number, number]> = [];
-    const comparison = compareSnapshot(this.machine, snapshot, (pid, vpn, pfn) => {
-      if (this.unplaced.has(pfn)) placeable.push([pid, vpn]);
-    });
+    const sync = new SnapshotSync(this.machine, this.pages, this.unplaced);
+    const comparison = compareSnapshot(this.machine, snapshot, sync);
     this.comparisons.push(comparison);
     for (const observer of this.observers) observer.snapshot?.(this.moment, comparison);
-    // Pages of unknown address are found again by their pfn, so later snapshots start right.
-    for (const [pid, vpn] of placeable) this.placePage(pid, vpn);
-    this.unplaced.clear();
+    // Later snapshots start right.
+    sync.apply();
   }
 
   end(): void {
     for (const observer of this.observers) observer.end?.(this.moment);
-  }
-
-  private placePage(p: number, at: number): void {
-    this.machine.apply({ op: 'mem_write', p, at, n: 1, v: 0 });
   }
 
   /** The process of a thread. The first thread of a recording is its root. */
@@ -230,12 +237,29 @@ export class ReplayDriver {
     fault.write = isWrite ? 1 : 0;
     this.copied = false;
     this.reused = false;
+    this.pages.beginFault();
     let result = this.machine.apply(fault);
     if (result.ret !== 0 && isWrite) result = this.faultInUnknownArea(process, vpn, result);
     if (result.ret !== 0) this.findings.faultsRefused += 1;
     this.lastFaultTid = tid;
-    this.pendingAlloc = undefined;
-    if (isWrite && (error & FAULT_ERROR.present) !== 0) this.checkCopy(queue.d[slot] !== -1);
+    this.unplaced.faulted();
+    const pfn = queue.d[slot] ?? -1;
+    if (pfn !== -1) {
+      const mm = this.machine.kernel.processes.get(process.pid)?.mm;
+      if (mm !== undefined) this.pages.endFault(tid, mm, vpn, pfn, queue.e[slot] ?? 0);
+    }
+    if (isWrite && (error & FAULT_ERROR.present) !== 0) this.checkCopy(pfn !== -1);
+  }
+
+  private applyCall(tid: number, operation: Operation): void {
+    const { machine } = this;
+    machine.apply(operation);
+    if (!('p' in operation)) return;
+    const mm = machine.kernel.processes.get(operation.p)?.mm;
+    if (mm === undefined) return;
+    const from = 'at' in operation ? (operation.at ?? 0) : 0;
+    const end = 'n' in operation ? from + operation.n : TASK_SIZE_PAGES;
+    this.unplaced.callFills(tid, mm, from, end);
   }
 
   /** Nothing is known to be mapped here, yet the program writes: a private page. */
@@ -266,28 +290,21 @@ export class ReplayDriver {
   /** The counter of anonymous pages right after a fault must be the machine's. */
   private checkCounter(queue: StepQueue, slot: number, tid: number): void {
     const isOwn = queue.b[slot] === 1;
-    const mmId = queue.a[slot] ?? 0;
-    if (queue.c[slot] !== 1) return;
-    if (this.pendingAlloc !== undefined && this.pendingAlloc.tid === tid) {
-      this.noteUnplaced(this.pendingAlloc.pfn, isOwn ? tid : (this.pidOfMmId.get(mmId) ?? -1));
+    const member = queue.c[slot];
+    if (member === RSS_MEMBER.swapEntries) this.pages.noteSwapEntries(queue.d[slot] ?? 0);
+    if (member !== RSS_MEMBER.anon) return;
+    if (this.unplaced.counted(tid, isOwn, this.passed.size < this.snapshots.size)) {
+      this.findings.pagesUnplaced += 1;
       return;
     }
-    if (!isOwn) return;
+    if (!isOwn || this.lastFaultTid !== tid) return;
     const process = this.tasks.find(tid);
     if (process === undefined) return;
-    this.pidOfMmId.set(mmId, process.pid);
-    if (this.lastFaultTid !== tid) return;
     this.lastFaultTid = -1;
     const mm = this.machine.kernel.processes.get(process.pid)?.mm;
     if (mm === undefined) return;
     this.findings.countersChecked += 1;
     if (mm.rss[MM_ANONPAGES] === queue.d[slot]) this.findings.countersAgree += 1;
-  }
-
-  private noteUnplaced(pfn: number, owner: number): void {
-    this.unplaced.set(pfn, owner);
-    this.findings.pagesUnplaced += 1;
-    this.pendingAlloc = undefined;
   }
 
   private newTask(parent: ReplayProcess, tid: number, cloneFlags: number, comm: string): void {
@@ -303,6 +320,7 @@ export class ReplayDriver {
 
   private exec(process: ReplayProcess, executable: string, argumentPages: number): void {
     this.machine.apply({ op: 'exec', p: process.pid });
+    this.pages.forgetProcess(process.pid);
     process.executable = executable;
     process.execNs = this.moment.timeNs;
     process.hasHeap = false;
@@ -313,6 +331,8 @@ export class ReplayDriver {
     if (top !== undefined && argumentPages > 0) {
       const at = top - argumentPages;
       this.machine.apply({ op: 'mem_write', p: process.pid, at, n: argumentPages, v: 0 });
+      const mm = this.machine.kernel.processes.get(process.pid)?.mm;
+      if (mm !== undefined) this.unplaced.nameArguments(this.moment.tid, mm, top, argumentPages);
     }
     for (const observer of this.observers) observer.execed?.(this.moment);
   }
@@ -328,12 +348,16 @@ export class ReplayDriver {
 
   private exit(tid: number, isLast: boolean): void {
     const process = this.tasks.find(tid);
+    this.pages.forgetThread(tid);
+    this.unplaced.forgetThread(tid);
     if (process === undefined) return;
     if (isLast || process.threads.size === 1) {
       for (const observer of this.observers) observer.exiting?.(this.moment, process);
     }
     const ended = this.tasks.exitThread(tid, this.moment.timeNs, isLast);
-    if (ended !== undefined) this.machine.apply({ op: 'exit', p: ended.pid });
+    if (ended === undefined) return;
+    this.machine.apply({ op: 'exit', p: ended.pid });
+    this.pages.forgetProcess(ended.pid);
   }
 }
 

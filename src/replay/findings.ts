@@ -18,6 +18,12 @@ export interface Findings {
   faultsRefused: number;
   /** Anonymous pages that were added without a fault: their address is not known. */
   pagesUnplaced: number;
+  /** Pages that the kernel swapped out, merged into a KSM page, and 2 MiB blocks it collapsed. */
+  pagesSwappedOut: number;
+  pagesMerged: number;
+  blocksCollapsed: number;
+  /** Pages that were freed although the machine still maps them, and no rule tells why. */
+  freesUnexplained: number;
   /** Faults at addresses that no known mapping covers, which became private pages. */
   pagesInUnknownAreas: number;
 }
@@ -32,6 +38,10 @@ export function noFindings(): Findings {
     countersAgree: 0,
     faultsRefused: 0,
     pagesUnplaced: 0,
+    pagesSwappedOut: 0,
+    pagesMerged: 0,
+    blocksCollapsed: 0,
+    freesUnexplained: 0,
     pagesInUnknownAreas: 0,
   };
 }

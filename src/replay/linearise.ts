@@ -1,4 +1,4 @@
-import { EVENT, snapshotMark, type EventBatch } from '../trace/event.js';
+import { EVENT, RSS_MEMBER, snapshotMark, type EventBatch } from '../trace/event.js';
 import type { StringTable } from '../trace/tables.js';
 import { CallRoles } from './call_roles.js';
 import { STEP, StepQueue, type CallRecord } from './steps.js';
@@ -17,6 +17,8 @@ const MOST_BEHIND_CALL = 1_048_576;
 interface ThreadState {
   /** Sequence number of a fault whose outcome is not known yet. */
   fault: number;
+  /** The last fault got a page, and nothing tells that it is over. */
+  isInFault: boolean;
   call: CallRecord | undefined;
   /** Sequence number of the place where its fork copied the mm. */
   fork: number;
@@ -33,6 +35,8 @@ export class Lineariser {
   private readonly roles: CallRoles;
   private readonly strings: StringTable;
   private readonly threads = new Map<number, ThreadState>();
+  /** Some process has swap entries, so pages may be reclaimed. */
+  private hasSwap = false;
   private lastTid = -1;
   private lastThread: ThreadState = newThread();
 
@@ -50,6 +54,7 @@ export class Lineariser {
       case EVENT.faultUser:
       case EVENT.faultKernel: {
         this.settleFault(thread);
+        thread.isInFault = false;
         const slot = this.append(STEP.fault, WAITING, batch, row, tid);
         this.queue.d[slot] = NO_PLACE;
         thread.fault = this.queue.tail - 1;
@@ -60,6 +65,10 @@ export class Lineariser {
         return;
       case EVENT.rss:
         this.pushRss(thread, batch, row, tid);
+        return;
+      case EVENT.pageFree:
+        this.placeAdvice(thread, batch, row, tid);
+        this.append(STEP.free, READY, batch, row, tid);
         return;
       case EVENT.lock:
         this.settleFault(thread);
@@ -76,11 +85,17 @@ export class Lineariser {
         return;
       case EVENT.callEnter:
         this.settleFault(thread);
+        thread.isInFault = false;
         this.enterCall(thread, batch, row);
         return;
       case EVENT.callExit:
         this.settleFault(thread);
         this.exitCall(thread, batch, row, tid);
+        return;
+      case EVENT.other:
+        // Reclaim inside of a fault writes pages before the fault gets its own.
+        if (!this.hasSwap) this.settleFault(thread);
+        this.pushRare(thread, batch, row, tid);
         return;
       default:
         this.settleFault(thread);
@@ -168,14 +183,18 @@ export class Lineariser {
     const { queue } = this;
     if (thread.fault === NO_PLACE || thread.fault < queue.head) {
       thread.fault = NO_PLACE;
-      this.append(STEP.alloc, READY, batch, row, tid);
+      this.placeAdvice(thread, batch, row, tid);
+      const slot = this.append(STEP.alloc, READY, batch, row, tid);
+      queue.d[slot] = thread.isInFault ? 1 : 0;
       return;
     }
+    thread.isInFault = true;
     const old = queue.slot(thread.fault);
     const pfn = batch.a[row] ?? 0;
     if (thread.fault === queue.tail - 1) {
       queue.state[old] = READY;
       queue.d[old] = pfn;
+      queue.e[old] = batch.b[row] ?? 0;
     } else {
       queue.state[old] = CANCELLED;
       const { a, b, c } = queue;
@@ -193,19 +212,24 @@ export class Lineariser {
       queue.b[slot] = error;
       queue.c[slot] = pointer;
       queue.d[slot] = pfn;
+      queue.e[slot] = batch.b[row] ?? 0;
     }
     thread.fault = NO_PLACE;
   }
 
   private pushRss(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
-    this.settleFault(thread);
+    const member = batch.c[row] ?? 0;
+    if (member === RSS_MEMBER.swapEntries && batch.d[row] !== 0) this.hasSwap = true;
+    // Reclaim inside of a fault changes these before the fault gets its page.
+    const isReclaim =
+      this.hasSwap && (member === RSS_MEMBER.anon || member === RSS_MEMBER.swapEntries);
+    if (!isReclaim) this.settleFault(thread);
     const { call } = thread;
     const isOwn = batch.b[row] === 1;
-    const isAnon = batch.c[row] === 1;
-    if (call !== undefined) {
-      const role = call.role;
-      if (role === 'madvise' && call.place === NO_PLACE) this.placeCall(call, batch, row, tid);
-      if (role === 'exec' && !isOwn && isAnon) call.argumentPages = batch.d[row] ?? 0;
+    const isAnon = member === RSS_MEMBER.anon;
+    this.placeAdvice(thread, batch, row, tid);
+    if (call !== undefined && call.role === 'exec' && !isOwn && isAnon) {
+      call.argumentPages = batch.d[row] ?? 0;
     }
     const slot = this.append(STEP.rss, READY, batch, row, tid);
     this.queue.d[slot] = batch.d[row] ?? 0;
@@ -249,8 +273,16 @@ export class Lineariser {
 
   private placeCall(call: CallRecord, batch: EventBatch, row: number, tid: number): void {
     const slot = this.append(STEP.call, WAITING, batch, row, tid);
+    this.queue.e[slot] = batch.kind[row] === EVENT.lock ? 1 : 0;
     this.queue.calls[slot] = call;
     call.place = this.queue.tail - 1;
+  }
+
+  /** An advice takes effect no later than its first allocation, free or counter change. */
+  private placeAdvice(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
+    const { call } = thread;
+    if (call === undefined || call.role !== 'madvise' || call.place !== NO_PLACE) return;
+    this.placeCall(call, batch, row, tid);
   }
 
   private pushRare(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
@@ -270,8 +302,6 @@ export class Lineariser {
       queue.text[this.append(STEP.exit, READY, batch, row, tid)] = text;
     } else if (kind === EVENT.rename) {
       queue.text[this.append(STEP.rename, READY, batch, row, tid)] = text;
-    } else if (kind === EVENT.pageFree) {
-      this.append(STEP.free, READY, batch, row, tid);
     } else if (kind === EVENT.mark) {
       // The tasks are frozen: whatever is pending has happened.
       if (snapshotMark(this.strings.text(text)) !== undefined) {
@@ -324,5 +354,5 @@ export class Lineariser {
 }
 
 function newThread(): ThreadState {
-  return { fault: NO_PLACE, call: undefined, fork: NO_PLACE };
+  return { fault: NO_PLACE, isInFault: false, call: undefined, fork: NO_PLACE };
 }

@@ -2,9 +2,9 @@ import type { CallRole } from './call_roles.js';
 
 /** Kinds of steps that the lineariser hands to the driver, in the order in which they happened. */
 export const STEP = {
-  /** a: address, b: error code, c: instruction pointer, d: pfn that was allocated or −1. */
+  /** a: address, b: error code, c: instruction pointer, d: pfn that was allocated or −1, e: its order. */
   fault: 0,
-  /** A system call that returned: `call` has it. */
+  /** A system call that returned: `call` has it. a: the mm that it locked if e is 1. */
   call: 1,
   /** a: child tid, b: clone flags, text: comm. */
   newTask: 2,
@@ -17,7 +17,7 @@ export const STEP = {
   rename: 6,
   /** a: mm id, b: 1 if of the running task, c: member, d: pages. */
   rss: 7,
-  /** A page that no fault explains. a: pfn, b: order, c: gfp flags. */
+  /** A page that is not the first of a fault. a: pfn, b: order, c: gfp flags, d: 1 in a fault. */
   alloc: 8,
   /** a: pfn, b: order. */
   free: 9,

@@ -100,6 +100,7 @@ function joined(words: readonly string[]): FieldRule {
 const PROCESS = numberRule('a process number', 0, MOST_PROCESS);
 const PAGE = numberRule(`a page number from 0 to ${MOST_PAGES}`, 0, MOST_PAGES);
 const COUNT = numberRule(`a number of pages from 0 to ${MOST_PAGES}`, 0, MOST_PAGES);
+const SWAP_PAGES = numberRule('a number of pages from 2 to 16777216', 2, 2 ** 24);
 const ID = numberRule('a number', 0, 2 ** 31 - 1);
 const VALUE = numberRule('a whole number', 0, Number.MAX_SAFE_INTEGER);
 const SWITCH = numberRule('0 or 1', 0, 1);
@@ -220,7 +221,9 @@ const RULES: Readonly<Record<Operation['op'], Readonly<Record<string, OperationF
   config: required({ key: KEY, value: SETTING }),
   ksm: required({ scans: SCANS }),
   ksm_unmerge: {},
-  swapon: optional({ kind: oneOf(['zram', 'file']) }),
+  ksm_merge: required({ p: PROCESS, at: PAGE, q: PROCESS, to: PAGE }),
+  swap_out: RANGE,
+  swapon: optional({ kind: oneOf(['zram', 'file']), n: SWAP_PAGES }),
   swapoff: {},
   memcg: required({ p: PROCESS, on: SWITCH }),
   reclaim: {},

@@ -72,6 +72,17 @@ function printReport(cli: Cli, report: ReplayReport, path: string): void {
     `counters: ${formatCount(findings.countersAgree)} of ${formatCount(findings.countersChecked)} ` +
       'anonymous counters equal after a fault',
   );
+  const daemons = [
+    [findings.pagesSwappedOut, 'pages swapped out'],
+    [findings.pagesMerged, 'merged by ksmd'],
+    [findings.blocksCollapsed, 'blocks collapsed by khugepaged'],
+  ] as const;
+  if (daemons.some(([count]) => count > 0)) {
+    const parts = daemons
+      .filter(([count]) => count > 0)
+      .map(([count, what]) => `${formatCount(count)} ${what}`);
+    cli.print(`without the program's doing: ${parts.join(', ')}`);
+  }
   if (findings.pagesUnplaced > 0) {
     cli.print(
       `pages added without a fault: ${formatCount(findings.pagesUnplaced)} ` +

@@ -123,7 +123,7 @@ function* unstableTreeSearchInsert(
 }
 
 /** The scanned page becomes the merged one, then the partner's entry is replaced. @kernel try_to_merge_two_pages */
-function* tryToMergeTwoPages(
+export function* tryToMergeTwoPages(
   kernel: Kernel,
   item: KsmRmapItem,
   page: number,
@@ -137,7 +137,7 @@ function* tryToMergeTwoPages(
 }
 
 /** Merges one page; on success the item holds its VMA's anon_vma. @kernel try_to_merge_with_ksm_page */
-function* tryToMergeWithKsmPage(
+export function* tryToMergeWithKsmPage(
   kernel: Kernel,
   item: KsmRmapItem,
   page: number,
