@@ -13,6 +13,7 @@ export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
+export const ENOSYS = 38;
 export const EOPNOTSUPP = 95;
 export const EHWPOISON = 133;
 
@@ -31,6 +32,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EEXIST, 'EEXIST'],
   [ENODEV, 'ENODEV'],
   [EINVAL, 'EINVAL'],
+  [ENOSYS, 'ENOSYS'],
   [EOPNOTSUPP, 'EOPNOTSUPP'],
   [EHWPOISON, 'EHWPOISON'],
 ]);

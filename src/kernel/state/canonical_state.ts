@@ -235,13 +235,17 @@ function largeState(
   const partially = large.partiallyMapped[row] !== 0 ? ['partially_mapped'] : [];
   return {
     entire,
-    nr_pages_mapped: large.pagesMapped[row],
+    ...(kernel.profile.pageMapcount ? { nr_pages_mapped: large.pagesMapped[row] } : {}),
     pincount,
-    mm: [
-      slot(large.mmId0[row], large.mmIdMapcount0[row]),
-      slot(large.mmId1[row], large.mmIdMapcount1[row]),
-    ],
-    maybe_shared: large.shared[row],
+    ...(kernel.profile.mmIds === 'none'
+      ? {}
+      : {
+          mm: [
+            slot(large.mmId0[row], large.mmIdMapcount0[row]),
+            slot(large.mmId1[row], large.mmIdMapcount1[row]),
+          ],
+          maybe_shared: large.shared[row],
+        }),
     flags2: ['large_rmappable', ...partially],
     ...(large.order[row] >= 2 ? { deferred: large.deferred[row] } : {}),
   };

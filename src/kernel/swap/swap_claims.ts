@@ -92,8 +92,9 @@ function checkCachedPage(kernel: Kernel, entry: number, page: number, problems: 
 function checkCachedFolios(kernel: Kernel, problems: string[]): void {
   const { flags } = kernel.memory;
   const flagged: number[] = [];
-  for (let pfn = 0; pfn < kernel.memory.pageCount; pfn += 1) {
-    if ((flags[pfn] & (PG_SWAPCACHE | PG_TAIL)) === PG_SWAPCACHE) flagged.push(pfn);
+  const { pageCount } = kernel.memory;
+  for (let pfn = 0; pfn < pageCount; pfn += 1) {
+    if ((flags[pfn] & PG_SWAPCACHE) !== 0 && (flags[pfn] & PG_TAIL) === 0) flagged.push(pfn);
   }
   const known = kernel.swap.folioSlots.sortedHeads();
   if (flagged.join(' ') !== known.join(' ')) {

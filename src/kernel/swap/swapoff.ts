@@ -1,6 +1,6 @@
 import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
 import { presentFlags } from '../fault/pte_values.js';
-import { EINVAL, ENOMEM } from '../errno.js';
+import { EINVAL, ENOMEM, ENOSYS } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { isAnonFolio } from '../phys/folio.js';
@@ -30,6 +30,7 @@ import { readSwapCache } from './swap_readahead.js';
  * @kernel swapoff @kernel try_to_unuse
  */
 export function* swapOff(kernel: Kernel): Op<number> {
+  if (!kernel.profile.swap) return -ENOSYS;
   const { devices } = kernel.swap;
   const isOn = devices.some((device) => device !== undefined);
   if (!isOn) return -EINVAL;

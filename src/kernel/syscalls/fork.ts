@@ -8,6 +8,7 @@ import { downWrite, fullBarrier, updatePoint, upWrite, writePoint, type Op } fro
 import { TASK_SIZE_PAGES } from '../../base/units.js';
 import { hugetlbUnreserve } from '../hugetlb/reserve.js';
 import { anonVmaFork, unlinkAnonVmas } from '../rmap/anon_vma_clone.js';
+import { mmIdLayout } from '../rmap/large_mapcount.js';
 import { dupUserfaultfd } from '../uffd/fork.js';
 import { linkFileAfter, unlinkFile } from '../vm/file_map.js';
 import { Mm } from '../vm/mm.js';
@@ -21,6 +22,12 @@ import {
   VM_WIPEONFORK,
 } from '../vm/vm_flags.js';
 
+/** Whether a new mm can have an id: they are few where they have 15 bits. */
+export function hasFreeMmId(kernel: Kernel): boolean {
+  // The pool counts init's dummy too.
+  return kernel.profile.mmIds === 'none' || kernel.mmIds.count <= mmIdLayout(kernel).idMax;
+}
+
 /** A new, empty address space. `id` is the number of the process that owns it. @kernel mm_alloc */
 export function createMm(kernel: Kernel, id: number): Mm {
   const mm = new Mm(id, kernel.mmIds.alloc(), kernel.pageTables.allocNode());
@@ -33,6 +40,7 @@ export function createMm(kernel: Kernel, id: number): Mm {
  * then nothing of the child is left. @kernel dup_mmap
  */
 export function* forkMm(kernel: Kernel, parent: Mm, childId: number): Op<Mm | number> {
+  if (!hasFreeMmId(kernel)) return -ENOMEM;
   const child = createMm(kernel, childId);
   child.startBrk = parent.startBrk;
   child.brk = parent.brk;

@@ -1,10 +1,10 @@
-import { EINVAL, ESRCH } from '../errno.js';
+import { EINVAL, ENOMEM, ESRCH } from '../errno.js';
 import { FOLL_GET, FOLL_PIN } from '../fault/gup_flags.js';
 import { gupPutFolio } from '../fault/gup_grab.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { type PageHolder, Process } from '../process.js';
-import { createMm, exitMmap, forkMm } from './fork.js';
+import { createMm, exitMmap, forkMm, hasFreeMmId } from './fork.js';
 
 /** The first process; processes made later come from fork. */
 export function createProcess(kernel: Kernel, id: number): Process {
@@ -61,6 +61,7 @@ export function* doExit(kernel: Kernel, id: number): Op<number> {
 export function* doExec(kernel: Kernel, id: number): Op<number> {
   const process = kernel.processes.get(id);
   if (process === undefined) return -ESRCH;
+  if (!hasFreeMmId(kernel)) return -ENOMEM;
   const old = process.mm;
   process.mm = createMm(kernel, id);
   process.mm.memcg = old.memcg;
