@@ -1,9 +1,15 @@
 import { spawn } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Cgroup, findUnifiedMount } from './cgroup.js';
 import { errorCodeOf, isAlive, isGone } from './processes.js';
-import { journalDirectory, listJournals, recorderOf } from './session_journal.js';
+import {
+  journalDirectory,
+  listJournals,
+  listUnbornJournals,
+  recorderOf,
+  removeJournal,
+} from './session_journal.js';
 import type { SessionJournal, SessionState } from './session_journal.js';
 import { TraceInstance, findTracefs } from './tracefs.js';
 
@@ -84,11 +90,17 @@ function orphans(parent: string): string[] {
  */
 export function clearStaleSessions(): CleanUpReport {
   const reports: CleanUpReport[] = [];
-  for (const { path, state } of listJournals(journalDirectory())) {
+  const isOfLiving = (path: string): boolean => {
     const recorder = recorderOf(basename(path));
-    if (recorder !== undefined && isAlive(recorder)) continue;
+    return recorder !== undefined && isAlive(recorder);
+  };
+  for (const { path, state } of listJournals(journalDirectory())) {
+    if (isOfLiving(path)) continue;
     if (state !== undefined) reports.push(undoSession(state));
-    rmSync(path, { force: true });
+    removeJournal(path);
+  }
+  for (const path of listUnbornJournals(journalDirectory())) {
+    if (!isOfLiving(path)) removeJournal(path);
   }
   const stopped = { recorder: { pid: 0, startTicks: 0 }, stopped: [] };
   const tracefs = findTracefs();
@@ -112,7 +124,8 @@ export function clearStaleSessions(): CleanUpReport {
 
 /**
  * Waits for the end of its standard input, that is, of the recorder; then undoes the session from
- * the journal, `$1`. The word `done` ends it without doing anything.
+ * the journal, `$1`. The word `done` ends it without doing anything. A cgroup is emptied again
+ * until it goes: its processes fork, and those that exit keep it for a moment.
  */
 const GUARD_SCRIPT = `
 trap '' INT TERM HUP
@@ -133,11 +146,14 @@ if [ -n "$instance" ]; then
   echo >"$instance/set_event_pid"
   rmdir "$instance"
 fi
-if [ -n "$cgroup" ] && [ -n "$home" ]; then
+tries=0
+while [ -n "$home" ] && [ -d "$cgroup" ] && [ $tries -lt 50 ]; do
   while read -r pid; do echo "$pid" >"$home/cgroup.procs"; done <"$cgroup/cgroup.procs"
-  rmdir "$cgroup"
-fi
-[ -d "$instance" ] || [ -d "$cgroup" ] || rm -f "$1"
+  rmdir "$cgroup" && break
+  tries=$((tries + 1))
+  sleep 0.1
+done
+[ -d "$instance" ] || [ -d "$cgroup" ] || rm -f "$1" "$1.new"
 `;
 
 /** A process that outlives a killed recorder just long enough to clean up after it. */

@@ -22,6 +22,7 @@ import type { FrozenPicture } from './snapshot_reader.js';
 import { encodeSnapshot } from './snapshot_lines.js';
 import type { SnapshotTotals } from './snapshot_lines.js';
 import type { CommandEnd } from './start_stub.js';
+import { JOIN_SNAPSHOT } from '../trace/event.js';
 import { openTracefs } from './tracefs.js';
 import { Wishes, listenForSignals } from './wishes.js';
 import { TraceSession } from './trace_session.js';
@@ -43,6 +44,16 @@ export interface RecordListener {
   snapshotTaken(snapshot: SnapshotReport): void;
   /** Events read so far; about twice a second. */
   progress(events: number): void;
+}
+
+/** What else is done while the processes are held. */
+interface SnapshotSteps {
+  /** The processes to read; all that are held if `undefined`. */
+  readonly only?: ReadonlySet<number>;
+  /** Before the mark in the stream, … */
+  readonly before?: () => void;
+  /** … and after the one at its end. */
+  readonly after?: () => void;
 }
 
 /** One recording from its first to its last event. */
@@ -108,9 +119,11 @@ class Recording {
       // Following takes tens of ms, so it is done before the pause. Nobody may run between the
       // first event and the snapshot that the replay starts from.
       this.#session.follow(this.#target.firstTids());
-      await this.#snapshot('start', () => {
-        this.#session.followMissing(this.#target.firstTids());
-        this.#session.start();
+      await this.#snapshot('start', {
+        before: () => {
+          this.#session.followMissing(this.#target.firstTids());
+          this.#session.start();
+        },
       });
     }
     void this.#target.ended.then((end) => {
@@ -166,7 +179,7 @@ class Recording {
     if (pids.length === 0 && target.kind !== 'command') return 'processes ended';
     const fresh = pids.filter((pid) => !this.#knownPids.has(pid));
     this.#knownPids = new Set(pids);
-    if (target.kind === 'cgroup') this.#followStrangers(fresh);
+    if (target.kind === 'cgroup') await this.#takeInStrangers(fresh);
     if (this.#options.snapshotAtFork && fresh.length > 0) {
       await this.#snapshot(this.#nextName('fork'));
     } else if (snapshots !== undefined && elapsedMs >= this.#nextSnapshotMs) {
@@ -178,18 +191,25 @@ class Recording {
     return undefined;
   }
 
-  /** Processes can join a cgroup without being forked by one that is followed. */
-  #followStrangers(fresh: readonly number[]): void {
+  /**
+   * Processes can join a cgroup without being forked by one that is followed. The replay knows of
+   * them only what a snapshot says, so they are followed from one on.
+   */
+  async #takeInStrangers(fresh: readonly number[]): Promise<void> {
     const followed = new Set(this.#session.followedPids());
-    const tids = fresh.filter((pid) => !followed.has(pid)).flatMap(listTids);
-    if (tids.length > 0) this.#session.follow(tids);
+    const strangers = new Set(fresh.filter((pid) => !followed.has(pid)));
+    if (strangers.size === 0) return;
+    await this.#snapshot(this.#nextName(JOIN_SNAPSHOT), {
+      only: strangers,
+      before: () => this.#session.followMissing([...strangers].flatMap(listTids)),
+    });
   }
 
   async #end(stopReason: StopReason): Promise<RecordReport> {
     const targetCpuMs = this.#target.cpuTimeMs();
     const durationMs = performance.now() - this.#startMs;
     if (this.#directory.failure === undefined && this.#target.pids().length > 0) {
-      await this.#snapshot('end', undefined, () => this.#session.stop());
+      await this.#snapshot('end', { after: () => this.#session.stop() });
     }
     this.#session.stop();
     if (stopReason !== 'command ended') {
@@ -226,11 +246,12 @@ class Recording {
   }
 
   /** Holds the processes, marks the stream, reads their memory, lets them go, then writes. */
-  async #snapshot(name: string, before?: () => void, after?: () => void): Promise<void> {
+  async #snapshot(name: string, { only, before, after }: SnapshotSteps = {}): Promise<void> {
     const heldMs = performance.now();
     const { pause } = this.#target;
     let picture: FrozenPicture;
-    const pids = pause.hold();
+    const held = pause.hold();
+    const pids = only === undefined ? held : held.filter((pid) => only.has(pid));
     try {
       before?.();
       this.#session.mark(`SNAP ${name}`);

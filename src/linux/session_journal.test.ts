@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -6,6 +6,7 @@ import {
   SessionJournal,
   formatJournal,
   listJournals,
+  listUnbornJournals,
   parseJournal,
   recorderOf,
   sessionName,
@@ -53,7 +54,16 @@ test('updates are on disk at once and go with the journal', () => {
     const journal = new SessionJournal(recorder, directory);
     journal.update({ stopped: [{ pid: 5, startTicks: 6 }] });
     expect(listJournals(directory)[0]?.state?.stopped).toEqual([{ pid: 5, startTicks: 6 }]);
+    expect(readdirSync(directory)).toEqual(['rmap-4711-99.journal']);
+    // What a recorder leaves that is killed between writing and exchanging.
+    writeFileSync(`${journal.path}.new`, 'recorder 47');
+    expect(listJournals(directory)).toHaveLength(1);
+    expect(listJournals(directory)[0]?.state?.stopped).toEqual([{ pid: 5, startTicks: 6 }]);
+    expect(listUnbornJournals(directory)).toEqual([]);
+    rmSync(journal.path);
+    expect(listUnbornJournals(directory)).toEqual([journal.path]);
     journal.remove();
+    expect(readdirSync(directory)).toEqual([]);
     expect(listJournals(directory)).toEqual([]);
     expect(listJournals(join(directory, 'missing'))).toEqual([]);
   } finally {

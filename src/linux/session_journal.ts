@@ -1,4 +1,12 @@
-import { lstatSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RmapError } from '../base/errors.js';
@@ -23,6 +31,9 @@ export interface SessionState {
   /** Processes that are stopped by SIGSTOP at the moment. */
   readonly stopped: readonly ProcessId[];
 }
+
+/** A state that is being written, behind the path of its journal. */
+const FRESH_SUFFIX = '.new';
 
 /** Name of a session: of its instance, cgroup and journal. */
 export function sessionName(recorder: ProcessId): string {
@@ -114,11 +125,29 @@ export class SessionJournal {
   }
 
   remove(): void {
-    rmSync(this.path, { force: true });
+    removeJournal(this.path);
   }
 
+  /** Exchanged as a whole: whoever reads it after our death finds the old state or the new one. */
   #write(): void {
-    writeFileSync(this.path, formatJournal(this.#state), { mode: 0o600 });
+    const fresh = `${this.path}${FRESH_SUFFIX}`;
+    writeFileSync(fresh, formatJournal(this.#state), { mode: 0o600 });
+    renameSync(fresh, this.path);
+  }
+}
+
+/** Removes a journal, with a state that did not come into its place any more. */
+export function removeJournal(path: string): void {
+  rmSync(`${path}${FRESH_SUFFIX}`, { force: true });
+  rmSync(path, { force: true });
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
   }
 }
 
@@ -126,17 +155,20 @@ export class SessionJournal {
 export function listJournals(
   directory: string,
 ): { readonly path: string; readonly state: SessionState | undefined }[] {
-  let names: string[];
-  try {
-    names = readdirSync(directory);
-  } catch (error) {
-    if (isGone(error)) return [];
-    throw error;
-  }
-  return names
+  return namesIn(directory)
     .filter((name) => recorderOf(name) !== undefined)
     .map((name) => {
       const path = join(directory, name);
       return { path, state: parseJournal(readFileSync(path, 'utf8')) };
     });
+}
+
+/** Paths that journals would have whose first state was never exchanged in. */
+export function listUnbornJournals(directory: string): string[] {
+  const names = namesIn(directory);
+  return names
+    .filter((name) => name.endsWith(FRESH_SUFFIX))
+    .map((name) => name.slice(0, -FRESH_SUFFIX.length))
+    .filter((name) => recorderOf(name) !== undefined && !names.includes(name))
+    .map((name) => join(directory, name));
 }

@@ -3,7 +3,13 @@ import { PAGE_SIZE_BYTES, TASK_SIZE_PAGES } from '../base/units.js';
 import { Machine } from '../kernel/machine.js';
 import type { Operation, OperationResult } from '../kernel/operation.js';
 import { MM_ANONPAGES, findVma } from '../kernel/vm/mm.js';
-import { CLONE_FLAG, FAULT_ERROR, RSS_MEMBER, snapshotMark } from '../trace/event.js';
+import {
+  CLONE_FLAG,
+  FAULT_ERROR,
+  RSS_MEMBER,
+  isJoinSnapshot,
+  snapshotMark,
+} from '../trace/event.js';
 import type { Recording } from '../trace/recording.js';
 import type { Snapshot } from '../trace/snapshot.js';
 import { attachSnapshot } from './attach.js';
@@ -192,8 +198,10 @@ export class ReplayDriver {
     const snapshot = this.snapshots.get(name);
     if (snapshot === undefined) return;
     this.passed.add(name);
-    if (this.tasks.isEmpty) {
-      attachSnapshot(this.machine, this.tasks, this.files, snapshot, this.moment.timeNs);
+    if (this.tasks.isEmpty || isJoinSnapshot(name)) {
+      const procs = snapshot.procs.filter(({ pid }) => this.tasks.ofPid(pid) === undefined);
+      const unknown = { ...snapshot, procs };
+      attachSnapshot(this.machine, this.tasks, this.files, unknown, this.moment.timeNs);
     }
     const sync = new SnapshotSync(this.machine, this.pages, this.unplaced);
     const comparison = compareSnapshot(this.machine, snapshot, sync);

@@ -146,3 +146,11 @@ export function snapshotMark(text: string): { name: string; ends: boolean } | un
   if (text.startsWith('SNAPEND ')) return { name: text.slice(8), ends: true };
   return undefined;
 }
+
+/** Name, before a number, of a snapshot of processes that joined while others were recorded. */
+export const JOIN_SNAPSHOT = 'join';
+
+/** Whether a replay takes the processes of this snapshot that it does not know as they are in it. */
+export function isJoinSnapshot(name: string): boolean {
+  return /^join\d+$/.test(name);
+}

@@ -72,7 +72,7 @@ it('leaves out processes that are gone', async () => {
 });
 
 it('is part of the report on a cgroup and on the whole machine', async () => {
-  const cgroup = join(findUnifiedMount() ?? '', `rmap-test-${process.pid}`);
+  const cgroup = join(findUnifiedMount() ?? '', `test-rmap-${process.pid}`);
   mkdirSync(cgroup);
   try {
     for (const pid of pids) writeFileSync(join(cgroup, 'cgroup.procs'), String(pid));

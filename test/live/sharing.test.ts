@@ -177,10 +177,13 @@ describe('who', () => {
     expect((ask(`${parent}@0x1000`) as WhoPageReport).state).toBe('no mapping here');
   });
 
-  it('finds every mapper of a page of a file', () => {
-    const answer = ask('file:/usr/lib/x86_64-linux-gnu/libc.so.6@0x28000') as WhoPageReport;
+  it('finds every mapper of a page of a file', async () => {
+    const askLibrary = (): WhoPageReport =>
+      ask('file:/usr/lib/x86_64-linux-gnu/libc.so.6@0x28000') as WhoPageReport;
+    let answer = askLibrary();
+    // Other processes of the machine start and end between two looks.
+    await until(() => (answer = askLibrary()).missingMappings === 0, 'nobody comes or goes', 50);
     expect(answer.type).toBe('file');
-    expect(answer.missingMappings).toBe(0);
     const pids = answer.mappings.map((mapping) => mapping.pid);
     expect(pids).toEqual(expect.arrayContaining([parent, ...children]));
   });
