@@ -154,7 +154,7 @@ void print_folios(FILE *out) {
     first_pages[count++] = i;
   }
   objects = grow(objects, &object_room, count, bytes);
-  read_each(addresses, count, bytes, objects);
+  if (read_each(addresses, count, bytes, objects)) refuse("cannot read the memory map");
   fprintf(out, "[");
   for (size_t i = 0; i < count; i++) {
     if (i) fprintf(out, ",");

@@ -110,7 +110,7 @@ void gather_frames(void) {
     if (pages[i].map & PAGEMAP_PRESENT)
       addresses[frames++] = vmemmap_base + (pages[i].map & PAGEMAP_FRAME) * page_bytes;
   objects = grow(objects, &object_room, frames, page_bytes);
-  read_each(addresses, frames, page_bytes, objects);
+  if (read_each(addresses, frames, page_bytes, objects)) refuse("cannot read the memory map");
   size_t frame = 0;
   for (size_t i = 0; i < page_count; i++) {
     struct page_seen *seen = &pages[i];

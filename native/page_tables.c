@@ -82,6 +82,15 @@ static int walks_to(uint64_t pgd, uint64_t page, uint64_t frame) {
   return (entry & ENTRY_PRESENT) && (entry & PHYSICAL_MASK) / PAGE_BYTES == frame;
 }
 
+/*
+ * Whether the memory map starts at `base`: the struct page of a file page then names the file.
+ * A huge page of a file, or a page that moved while we looked, gives another base.
+ */
+static int is_memory_map(uint64_t base, uint64_t frame, uint64_t mapping) {
+  uint64_t seen = 0, address = base + frame * type_size("page") + need_field("folio", "mapping");
+  return !read_each(&address, 1, sizeof seen, &seen) && seen == mapping;
+}
+
 void find_memory_layout(void) {
   int file = memfd_create("rmap-layout", MFD_CLOEXEC);
   if (file < 0 || ftruncate(file, PAGE_BYTES)) refuse("memfd: %s", strerror(errno));
@@ -104,6 +113,7 @@ void find_memory_layout(void) {
   uint64_t folio = 0;
   read_each(&slot, 1, sizeof folio, &folio);
   vmemmap_base = folio - frame * type_size("page");
+  if (!is_memory_map(vmemmap_base, frame, own->mapping)) refuse("cannot find the memory map");
 
   uint64_t page = (uintptr_t)memory / PAGE_BYTES;
   for (page_table_levels = 4; page_table_levels <= 5; page_table_levels++) {

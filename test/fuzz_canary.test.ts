@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { generateScenario, memoryPagesOf } from '../src/check/generate/generate.js';
-import type { ModeName } from '../src/check/generate/generate.js';
+import { generateScenario } from '../src/check/generate/generate.js';
+import type { ModeName } from '../src/check/generate/modes.js';
+import { profileOf } from '../src/check/generate/profiles.js';
 import { shrinkScenario } from '../src/check/shrink.js';
 import { RmapError } from '../src/base/errors.js';
 import { checkInvariants } from '../src/kernel/invariants/index.js';
@@ -66,7 +67,7 @@ const WRONG_RULES: readonly WrongRule[] = [
 
 /** Message of the first broken invariant, or undefined. */
 function brokenInvariant(operations: readonly Operation[], rule: WrongRule): string | undefined {
-  const machine = new Machine({ profile: { memoryPages: memoryPagesOf(rule.mode) } });
+  const machine = new Machine({ profile: profileOf('default', rule.mode) });
   try {
     for (const operation of operations) {
       machine.apply(operation);

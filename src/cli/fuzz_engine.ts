@@ -1,7 +1,7 @@
 /** Random scenarios on the engine alone: no crash, invariants hold, both builds agree. */
 import { RmapError } from '../base/errors.js';
-import type { GenerateOptions } from '../check/generate/generate.js';
-import { generateScenario, memoryPagesOf } from '../check/generate/generate.js';
+import { generateScenario } from '../check/generate/generate.js';
+import { profileOf } from '../check/generate/profiles.js';
 import { shrinkScenario } from '../check/shrink.js';
 import { checkInvariants } from '../kernel/invariants/index.js';
 import { Machine } from '../kernel/machine.js';
@@ -9,24 +9,17 @@ import type { MachineOptions } from '../kernel/machine.js';
 import type { Operation } from '../kernel/operation.js';
 import type { Profile } from '../kernel/profile.js';
 import { REGION_START_PAGE } from '../trace/scenario.js';
-
-/** A scenario on which the engine is wrong by its own rules, made as small as it gets. */
-export interface EngineFailure {
-  readonly generated: GenerateOptions;
-  readonly operations: readonly Operation[];
-  /** What went wrong: the broken invariant, an exception, or two builds that differ. */
-  readonly message: string;
-}
+import type { FuzzFinding } from './fuzz_findings.js';
+import type { PlannedScenario } from './fuzz_plan.js';
 
 export interface EngineFuzzOptions {
-  readonly scenarios: Iterable<GenerateOptions>;
+  readonly scenarios: Iterable<PlannedScenario>;
   /** Check all invariants after every operation. */
   readonly check: boolean;
-  readonly profile: Partial<Profile> | undefined;
-  readonly onStart: (generated: GenerateOptions) => void;
+  readonly onStart: (planned: PlannedScenario) => void;
   readonly onScenario: (doneCount: number) => void;
   /** Returns whether to go on. */
-  readonly onFailure: (failure: EngineFailure) => boolean;
+  readonly onFinding: (finding: FuzzFinding) => boolean;
 }
 
 export interface EngineFuzzCounts {
@@ -42,25 +35,26 @@ type MachineClass = new (options: MachineOptions) => Machine;
 export async function fuzzEngine(options: EngineFuzzOptions): Promise<EngineFuzzCounts> {
   const OtherMachine = await loadCheckBuild();
   const counts = { scenarios: 0, operations: 0 };
-  for (const generated of options.scenarios) {
-    options.onStart(generated);
-    const operations = generateScenario(generated);
+  for (const planned of options.scenarios) {
+    options.onStart(planned);
+    const operations = generateScenario(planned.generated);
     const other = counts.scenarios % OTHER_BUILD_EVERY === 0 ? OtherMachine : undefined;
-    const profile = { memoryPages: memoryPagesOf(generated.mode), ...options.profile };
+    const profile = profileOf(planned.profile, planned.generated.mode);
     const judge = (candidate: readonly Operation[]): string | undefined =>
       whatFails(candidate, profile, options.check, other);
-    const message = judge(operations);
+    const failure = judge(operations);
     counts.scenarios += 1;
     counts.operations += operations.length;
     options.onScenario(counts.scenarios);
-    if (message === undefined) continue;
-    const kind = kindOf(message);
+    if (failure === undefined) continue;
+    const kind = kindOf(failure);
     const shrunk = shrinkScenario(operations, (candidate) => {
-      const failure = judge(candidate);
-      return failure !== undefined && kindOf(failure) === kind;
+      const now = judge(candidate);
+      return now !== undefined && kindOf(now) === kind;
     });
-    const shown = judge(shrunk.operations) ?? message;
-    if (!options.onFailure({ generated, operations: shrunk.operations, message: shown })) break;
+    const message = judge(shrunk.operations) ?? failure;
+    const finding = { planned, operations: shrunk.operations, message, details: [] };
+    if (!options.onFinding(finding)) break;
   }
   return counts;
 }

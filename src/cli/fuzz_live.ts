@@ -1,6 +1,5 @@
 /** Random scenarios on the engine and on the running kernel. */
 import { RmapError } from '../base/errors.js';
-import type { GenerateOptions } from '../check/generate/generate.js';
 import { generateScenario } from '../check/generate/generate.js';
 import { shrinkSteps } from '../check/shrink.js';
 import type { Operation } from '../kernel/operation.js';
@@ -9,16 +8,9 @@ import { findDivergence } from '../linux/find_divergence.js';
 import { LiveServer } from '../linux/live_server.js';
 import { computeStates } from '../query/scenario.js';
 import type { StateFile } from '../trace/state.js';
-import type { StateDifference } from '../trace/difference.js';
-
-/** A scenario on which engine and kernel differ, made as small as it gets. */
-export interface LiveDivergence {
-  readonly generated: GenerateOptions;
-  readonly operations: readonly Operation[];
-  /** What the kernel answered. */
-  readonly live: StateFile;
-  readonly differences: readonly StateDifference[];
-}
+import { describeDifference } from '../trace/difference.js';
+import type { FuzzFinding } from './fuzz_findings.js';
+import type { PlannedScenario } from './fuzz_plan.js';
 
 export interface LiveFuzzCounts {
   scenarios: number;
@@ -28,14 +20,14 @@ export interface LiveFuzzCounts {
 }
 
 export interface LiveFuzzOptions {
-  readonly scenarios: Iterable<GenerateOptions>;
+  readonly scenarios: Iterable<PlannedScenario>;
   readonly check: boolean;
   /** Most candidates while a divergence is made smaller. */
   readonly mostTests: number;
   readonly onWait: () => void;
-  readonly onScenario: (counts: LiveFuzzCounts) => void;
+  readonly onScenario: (doneCount: number) => void;
   /** Returns whether to go on. */
-  readonly onDivergence: (divergence: LiveDivergence) => boolean;
+  readonly onFinding: (finding: FuzzFinding) => boolean;
 }
 
 /** Runs the scenarios until one of the callbacks says that it is enough. */
@@ -45,16 +37,16 @@ export async function fuzzLive(options: LiveFuzzOptions): Promise<LiveFuzzCounts
   const engine = (operations: readonly Operation[]): StateFile =>
     computeStates(operations, { check: options.check });
   try {
-    for (const generated of options.scenarios) {
-      const operations = generateScenario(generated);
+    for (const planned of options.scenarios) {
+      const operations = generateScenario(planned.generated);
       const finding = await findDivergence(kernel, operations, engine);
       counts.scenarios += 1;
       counts.operations += operations.length;
       if (finding.kind === 'unsteady') counts.unsteady += 1;
-      options.onScenario(counts);
+      options.onScenario(counts.scenarios);
       if (finding.kind !== 'diverges') continue;
-      const divergence = await shrinkLive(kernel, operations, engine, options.mostTests, finding);
-      if (!options.onDivergence({ generated, ...divergence })) break;
+      const shrunk = await shrinkLive(kernel, operations, engine, options.mostTests, finding);
+      if (!options.onFinding({ planned, ...shrunk })) break;
     }
   } finally {
     await kernel.close();
@@ -77,7 +69,7 @@ async function shrinkLive(
   engine: (operations: readonly Operation[]) => StateFile,
   mostTests: number,
   first: Diverging,
-): Promise<Omit<LiveDivergence, 'generated'>> {
+): Promise<Omit<FuzzFinding, 'planned'>> {
   let finding = first;
   const kind = kindOf(first);
   const shows = async (candidate: readonly Operation[]): Promise<boolean> => {
@@ -96,7 +88,9 @@ async function shrinkLive(
   let step = steps.next();
   while (step.done !== true) step = steps.next(await shows(step.value));
   const { live, comparison } = finding;
-  return { operations: step.value.operations, live, differences: comparison.differences };
+  const message = `kernel and engine differ in ${comparison.count} places`;
+  const details = comparison.differences.map(describeDifference);
+  return { operations: step.value.operations, live, message, details };
 }
 
 /** A live server that is opened again after a scenario that it could not perform. */

@@ -77,18 +77,20 @@ export class LiveServer {
     }
     const programs = await nativePrograms();
     const actor = new LineProcess('actor', programs.actor, [RUN_DIRECTORY, WORK_DIRECTORY]);
-    const observer = new LineProcess('observer', programs.observer, [
-      programs.bpfObject,
-      String(REGION_START_PAGE),
-      String(REGION_PAGES),
-    ]);
+    let observer: LineProcess | undefined;
     try {
-      await observer.next();
       const first = await actor.next();
       if (first['waiting'] !== undefined) {
         options.onWait?.();
         await actor.next();
       }
+      // Under the lock: the settings of another run would change the pages that it starts from.
+      observer = new LineProcess('observer', programs.observer, [
+        programs.bpfObject,
+        String(REGION_START_PAGE),
+        String(REGION_PAGES),
+      ]);
+      await observer.next();
       // Only now: what a killed run left has been undone.
       if (readFileSync('/proc/swaps', 'utf8').trim().split('\n').length > 1) {
         throw new RmapError('environment', 'live scenarios need a host without active swap areas');
@@ -98,7 +100,7 @@ export class LiveServer {
       for (const { path, value } of fixed) await server.#set(path, value);
       return server;
     } catch (error) {
-      await Promise.all([actor.close(), observer.close()]);
+      await Promise.all([actor.close(), observer?.close()]);
       throw error;
     }
   }

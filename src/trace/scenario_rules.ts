@@ -4,6 +4,8 @@ import type { MadviseAdvice, Operation, Prot } from '../kernel/operation.js';
 /** What a field may hold: the value as the engine takes it, or undefined if it does not fit. */
 export interface FieldRule {
   readonly expected: string;
+  /** The words that it is made of, where those are known. */
+  readonly words?: readonly string[];
   check(value: unknown): string | number | undefined;
 }
 
@@ -79,6 +81,7 @@ function numberRule(expected: string, least: number, most: number): FieldRule {
 function oneOf(words: readonly string[]): FieldRule {
   return {
     expected: `one of ${words.join(' ')}`,
+    words,
     check: (value) => (typeof value === 'string' && words.includes(value) ? value : undefined),
   };
 }
@@ -87,6 +90,7 @@ function oneOf(words: readonly string[]): FieldRule {
 function joined(words: readonly string[]): FieldRule {
   return {
     expected: `words joined by | out of ${words.join(' ')}`,
+    words,
     check(value) {
       if (typeof value !== 'string') return undefined;
       const given = value.split('|');

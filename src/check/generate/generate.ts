@@ -1,21 +1,20 @@
 import { Rng } from '../../base/rng.js';
 import type { Operation } from '../../kernel/operation.js';
-import { MODE_NAMES, modeOf, type ModeName } from './modes.js';
+import { ENGINE_EXTRAS } from './engine_modes.js';
+import { modeOf, type ModeName } from './modes.js';
 import { World } from './world.js';
-
-export type { ModeName } from './modes.js';
-export { MODE_NAMES, isModeName, memoryPagesOf } from './modes.js';
 
 export interface GenerateOptions {
   readonly seed: number;
   readonly mode: ModeName;
-  /** Number of operations, without the drains that `isDrained` adds. */
+  /** Number of operations (fewer where a mode says so), without the drains that `isLive` adds. */
   readonly operationCount: number;
   /**
-   * Adds a `drain` behind everything that leaves folios in lists of one CPU, where nothing in the
-   * scenario says when they are flushed (spec 97 §12). For comparisons with a kernel.
+   * For comparisons with a kernel: only operations that a live run performs, and a `drain` behind
+   * everything that leaves folios in lists of one CPU, where nothing in the scenario says when they
+   * are flushed (spec 97 §12).
    */
-  readonly isDrained?: boolean;
+  readonly isLive?: boolean;
   /** Probability of a `dump` behind an operation; 0 = only the final state. */
   readonly dumpRate?: number;
 }
@@ -38,19 +37,18 @@ const LEAVES_WAITING: ReadonlySet<Operation['op']> = new Set([
   'ksm',
 ]);
 
-/** Seeds of consecutive scenarios take the modes in turn. */
-export function modeOfSeed(seed: number): ModeName {
-  return MODE_NAMES[seed % MODE_NAMES.length] ?? 'small';
-}
+/** How often an operation is one that the mode itself does not have. */
+const EXTRAS_RATE = 0.12;
 
 /**
  * A random scenario: the same options give the same one on every platform. Addresses count from
- * the region of scenarios. It respects what live runs cannot do: no memory at an address of the
- * kernel's choice, no break before `brk_at`, process numbers are used once.
+ * the region of scenarios. A live one has no memory at an address of the kernel's choice; there is
+ * no break before `brk_at`, and process numbers are used once.
  */
 export function generateScenario(options: GenerateOptions): Operation[] {
-  const { seed, operationCount, isDrained = false, dumpRate = 0 } = options;
+  const { seed, isLive = false, dumpRate = 0 } = options;
   const mode = modeOf(options.mode);
+  const operationCount = Math.min(options.operationCount, mode.mostOperations ?? Infinity);
   const rng = new Rng(seed);
   const world = new World(rng, mode.space, mode.values ?? []);
   mode.start?.(world);
@@ -63,13 +61,14 @@ export function generateScenario(options: GenerateOptions): Operation[] {
     count < operationCount && tries < operationCount * 10;
     tries += 1
   ) {
-    const action = rng.weighted(mode.actions);
+    const isExtra = !isLive && rng.chance(EXTRAS_RATE);
+    const action = rng.weighted(isExtra ? ENGINE_EXTRAS : mode.actions);
     action(world);
     const added = world.operations.slice(seen);
     if (added.length === 0) continue;
     count += added.length;
     isLocked ||= added.some(({ op, ...rest }) => op === 'mlock' || hasLockedFlag(rest));
-    if (isDrained && (isLocked || added.some(({ op }) => LEAVES_WAITING.has(op)))) {
+    if (isLive && (isLocked || added.some(({ op }) => LEAVES_WAITING.has(op)))) {
       world.emit({ op: 'drain' });
     }
     if (dumpRate > 0 && rng.chance(dumpRate)) {

@@ -51,7 +51,7 @@ export const mapShared: Action = (world) => {
 
 export const mapFile: Action = (world) => {
   const { rng } = world;
-  const files = world.files.filter(({ kind }) => kind !== 'memfd_hugetlb');
+  const files = world.plainFiles;
   if (files.length === 0) return;
   const file = rng.pick(files);
   const sharing = rng.pick(['private', 'private', 'shared']);
@@ -67,7 +67,7 @@ export const mapFile: Action = (world) => {
 /** A file from its start, at a multiple of a huge page. */
 export const mapWholeFile: Action = (world) => {
   const { rng, space } = world;
-  const files = world.files.filter(({ kind }) => kind !== 'memfd_hugetlb');
+  const files = world.plainFiles;
   if (files.length === 0) return;
   const { id, pages } = rng.pick(files);
   const n = rng.chance(0.7) ? Math.ceil(pages / 512) * 512 : pages;

@@ -3,10 +3,23 @@ import * as access from './access_actions.js';
 import * as mapping from './mapping_actions.js';
 import type { Action } from './mapping_actions.js';
 import * as system from './system_actions.js';
-import type { Space, World } from './world.js';
+import type { FileFacts, Space, World } from './world.js';
 
 /** Actions with their weights. */
 export type Weighted = ReadonlyArray<readonly [weight: number, action: Action]>;
+
+export interface Mode {
+  readonly space: Space;
+  /** NUMA nodes of the machine; 1 if absent. */
+  readonly nodes?: number;
+  /** Most operations of a scenario, where each is slow. */
+  readonly mostOperations?: number;
+  /** Values that are written; empty: every write another one. */
+  readonly values?: readonly number[];
+  /** What each scenario starts with. */
+  readonly start?: Action;
+  readonly actions: Weighted;
+}
 
 export const SMALL: Space = {
   start: 16,
@@ -107,11 +120,7 @@ export const hugePages: Action = (world) => {
 };
 
 /** A file with some pages written. */
-export function addFile(
-  world: World,
-  kind: 'tmp' | 'memfd' | 'memfd_hugetlb',
-  pages: number,
-): void {
+export function addFile(world: World, kind: FileFacts['kind'], pages: number): void {
   const id = ['f', 'g', 'h', 'i'][world.files.length] ?? `file${world.files.length}`;
   world.files.push({ id, kind, pages });
   world.emit({ op: 'file', id, n: pages, kind });

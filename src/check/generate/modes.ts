@@ -1,7 +1,7 @@
 /** What each mode of the generator does, how often, and where. */
 import * as access from './access_actions.js';
+import { ENGINE_MODES } from './engine_modes.js';
 import * as mapping from './mapping_actions.js';
-import type { Action } from './mapping_actions.js';
 import {
   addFile,
   anonymousSizes,
@@ -31,20 +31,11 @@ import {
   swapMode,
   THP_MODES,
 } from './mode_parts.js';
-import type { Weighted } from './mode_parts.js';
+import type { Mode } from './mode_parts.js';
 import * as system from './system_actions.js';
-import type { Space } from './world.js';
 
-export interface Mode {
-  readonly space: Space;
-  /** Values that are written; empty: every write another one. */
-  readonly values?: readonly number[];
-  /** What each scenario starts with. */
-  readonly start?: Action;
-  readonly actions: Weighted;
-}
-
-const MODES = {
+/** Modes of which a live run can perform every operation. */
+const LIVE_MODES = {
   small: {
     space: SMALL,
     start: inOrder(sometimes(0.3, placeBreak), startMapped),
@@ -325,9 +316,13 @@ const MODES = {
   },
 } as const satisfies Readonly<Record<string, Mode>>;
 
+const MODES = { ...LIVE_MODES, ...ENGINE_MODES };
+
 export type ModeName = keyof typeof MODES;
+export type LiveModeName = keyof typeof LIVE_MODES;
 
 export const MODE_NAMES = Object.keys(MODES) as readonly ModeName[];
+export const LIVE_MODE_NAMES = Object.keys(LIVE_MODES) as readonly LiveModeName[];
 
 export function isModeName(name: string): name is ModeName {
   return Object.hasOwn(MODES, name);
@@ -335,12 +330,4 @@ export function isModeName(name: string): name is ModeName {
 
 export function modeOf(name: ModeName): Mode {
   return MODES[name];
-}
-
-/**
- * Physical memory that scenarios of a mode never use up. Making a large memory map takes longer
- * than a short scenario.
- */
-export function memoryPagesOf(name: ModeName): number {
-  return modeOf(name).space.grain === 1 ? 2048 : 16_384;
 }

@@ -6,7 +6,7 @@ import type { World } from './world.js';
 /** A range of a file, often up to or beyond its end. */
 function filePart(world: World): { file: string | number; at: number; n: number } | undefined {
   const { rng } = world;
-  const files = world.files.filter(({ kind }) => kind !== 'memfd_hugetlb');
+  const files = world.plainFiles;
   if (files.length === 0) return undefined;
   const { id, pages, kind } = rng.pick(files);
   const at = rng.below(pages);

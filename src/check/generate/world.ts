@@ -14,9 +14,9 @@ export interface Space {
   readonly targetPages: number;
 }
 
-interface FileFacts {
+export interface FileFacts {
   readonly id: FileId;
-  readonly kind: 'tmp' | 'memfd' | 'memfd_hugetlb';
+  readonly kind: Extract<Operation, { readonly op: 'file' }>['kind'];
   readonly pages: number;
 }
 
@@ -46,6 +46,8 @@ export class World {
   readonly files: FileFacts[] = [];
   readonly pins: Held[] = [];
   readonly pipes: Held[] = [];
+  /** Ranges that were registered with a userfaultfd. */
+  readonly registered: Range[] = [];
   /** Values that are written; few, where equal pages matter. Empty: all different. */
   readonly values: readonly number[];
   hasSwap = false;
@@ -72,6 +74,11 @@ export class World {
     } else if (operation.op === 'mremap' && operation.to !== undefined) {
       this.noteMapped({ at: operation.to, n: operation.new });
     }
+  }
+
+  /** Files of small pages. */
+  get plainFiles(): FileFacts[] {
+    return this.files.filter(({ kind }) => kind === 'tmp' || kind === 'memfd');
   }
 
   private noteMapped(range: Range): void {
