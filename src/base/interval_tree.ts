@@ -124,13 +124,17 @@ export class IntervalPool {
       parent[left[row]] = successor;
       color[successor] = color[row];
       this.replaceChild(tree, row, successor);
+      // The successor stands for the row now: what changes above is told from there.
+      this.subtreeLast[successor] = this.subtreeLast[row];
+      if (fixParent !== successor) this.propagate(fixParent, successor);
+      this.propagate(successor, NIL);
     } else {
       child = left[row] === NIL ? right[row] : left[row];
       removedColor = color[row];
       fixParent = parent[row];
       this.replaceChild(tree, row, child);
+      this.propagate(fixParent, NIL);
     }
-    for (let at = fixParent; at !== NIL; at = parent[at]) this.update(at);
     if (removedColor === BLACK) this.balanceRemove(tree, child, fixParent);
   }
 
@@ -251,6 +255,16 @@ export class IntervalPool {
     if (typeof rightHeight === 'string') return rightHeight;
     if (leftHeight !== rightHeight) return `black heights below row ${row} differ`;
     return leftHeight + (this.color[row] === BLACK ? 1 : 0);
+  }
+
+  /** Updates rows from `from` upwards until one stays as it was, or `end` is reached. */
+  private propagate(from: number, end: number): void {
+    const { parent, subtreeLast } = this;
+    for (let at = from; at !== end; at = parent[at]) {
+      const before = subtreeLast[at];
+      this.update(at);
+      if (subtreeLast[at] === before) return;
+    }
   }
 
   private update(row: number): void {
