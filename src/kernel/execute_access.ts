@@ -6,6 +6,7 @@ import {
   userFault,
   type FaultCounts,
 } from './fault/access.js';
+import { writeRun, type WriteRun } from './fault/write_run.js';
 import { VM_FAULT_ERROR, VM_FAULT_SIGBUS, VM_FAULT_USERFAULT } from './fault/fault_flags.js';
 import type { MachineContext } from './machine_context.js';
 import { resultOf } from './result.js';
@@ -113,8 +114,15 @@ function* writePages(
 ): Op<OperationResult> {
   const counts: FaultCounts = { minor: 0, major: 0 };
   const { kernel } = machine;
+  const run: WriteRun = { pages: 0, faults: 0 };
   let signals: PageValue[] | undefined = undefined;
   for (let i = 0; i < count; i += 1) {
+    if (count - i > 1) {
+      writeRun(kernel, mm, vpn + i, count - i, value, run);
+      counts.minor += run.faults;
+      i += run.pages;
+      if (i === count) break;
+    }
     const page = yield* userAccess(kernel, mm, vpn + i, true, counts);
     if (typeof page === 'number') {
       kernel.memory.content[page] = value;
