@@ -126,10 +126,22 @@ export const remapAnywhere: Action = (world) => {
   world.emit({ op: 'mremap', p: world.process(), at, n, new: length, flags });
 };
 
-export const swapOnFile: Action = (world) => {
+export const swapOnOther: Action = (world) => {
   if (world.hasSwap) return;
   world.hasSwap = true;
-  world.emit({ op: 'swapon', kind: 'file' });
+  const { rng } = world;
+  // A few slots run out.
+  const n = rng.chance(0.4) ? { n: rng.between(2, 12) } : {};
+  world.emit({ op: 'swapon', kind: rng.pick(['file', 'zram']), ...n });
+};
+
+export const swapOutRange: Action = (world) => {
+  world.emit({ op: 'swap_out', p: world.process(), ...world.touch(true) });
+};
+
+export const mergePages: Action = (world) => {
+  const [p, q] = [world.process(), world.process()];
+  world.emit({ op: 'ksm_merge', p, at: world.touch().at, q, to: world.touch().at });
 };
 
 const UFFD_MODES = ['missing', 'wp', 'wp', 'missing|wp'];
