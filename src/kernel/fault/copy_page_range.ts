@@ -101,14 +101,11 @@ function copyPtes(
   vpn: number,
   blockEnd: number,
 ): number {
-  const { memory, pageTables } = kernel;
+  const { pageTables } = kernel;
   const to = pageTables.allocPte(child.mm.pgd, vpn);
   const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (vpn % ENTRIES_PER_TABLE);
   const { payload, flags } = pageTables;
-  const { refcount, mapcount, mapping } = memory;
-  const pageFlags = memory.flags;
   const isCow = isCowMapping(parent.flags);
-  const hasPinned = parent.mm.hasPinned;
   const keepsUffdWp = (child.flags & VM_UFFD_WP) !== 0;
   // Private: both sides lose the write bit. Shared: the child starts clean.
   const childClears =
@@ -116,56 +113,82 @@ function copyPtes(
     (isCow ? PTE_WRITE : 0) |
     ((parent.flags & VM_SHARED) !== 0 ? PTE_DIRTY : 0) |
     (keepsUffdWp ? 0 : PTE_UFFD_WP);
+  const parentClears = isCow ? PTE_WRITE : 0;
   const length = blockEnd - vpn;
   let copied = 0;
-  let anonCopied = 0;
   for (let i = 0; i < length; i += 1) {
+    const { hasPinned } = parent.mm;
+    const shared = shareAnonRun(
+      kernel,
+      from + i,
+      to + i,
+      length - i,
+      ~parentClears,
+      ~childClears,
+      hasPinned,
+    );
+    child.mm.rss[MM_ANONPAGES] += shared;
+    copied += shared;
+    i += shared;
+    if (i === length) break;
     const pte = flags[from + i];
     if (pte === 0) continue;
-    const pfn = payload[from + i];
-    if ((pte & (PTE_PRESENT | PTE_SPECIAL)) === PTE_PRESENT) {
-      const page = pageFlags[pfn];
-      const isExclusive = (page & PG_ANON_EXCLUSIVE) !== 0;
-      if (
-        (page & (PG_HEAD | PG_TAIL)) === 0 &&
-        (isExclusive || (mapping[pfn] & MAPPING_ANON) !== 0)
-      ) {
-        // Small anonymous folio: the common case, in line.
-        if (isExclusive) {
-          if (hasPinned && refcount[pfn] >= GUP_PIN_COUNTING_BIAS) {
-            const failed = copyPinnedPage(kernel, child, vpn + i, to + i, pfn, pte);
-            if (failed !== 0) return failed;
-            copied += 1;
-            continue;
-          }
-          pageFlags[pfn] = page & ~PG_ANON_EXCLUSIVE;
-        }
-        mapcount[pfn] += 1;
-        refcount[pfn] += 1;
-        anonCopied += 1;
-      } else {
-        const result = copyFolioPage(kernel, child, parent, vpn + i, to + i, pfn, pte);
-        if (result < 0) return result;
-        copied += 1;
-        if (result === COPIED) continue;
-        if (isCow && (pte & PTE_WRITE) !== 0) flags[from + i] = pte & ~PTE_WRITE;
-        payload[to + i] = pfn;
-        flags[to + i] = pte & ~childClears;
-        continue;
-      }
-    } else if ((pte & PTE_PRESENT) === 0) {
+    if ((pte & PTE_PRESENT) === 0) {
       const result = copyNonPresent(kernel, child, parent, vpn + i, from + i, to + i);
       if (result < 0) return result;
       copied += result;
       continue;
     }
-    if (isCow && (pte & PTE_WRITE) !== 0) flags[from + i] = pte & ~PTE_WRITE;
+    const pfn = payload[from + i];
+    if ((pte & PTE_SPECIAL) === 0) {
+      const result = copyFolioPage(kernel, child, parent, vpn + i, to + i, pfn, pte);
+      if (result < 0) return result;
+      copied += 1;
+      if (result === COPIED) continue;
+    } else {
+      copied += 1;
+    }
+    flags[from + i] = pte & ~parentClears;
     payload[to + i] = pfn;
     flags[to + i] = pte & ~childClears;
-    copied += 1;
   }
-  child.mm.rss[MM_ANONPAGES] += anonCopied;
   return copied;
+}
+
+/**
+ * Shares small anonymous folios from the entry `from` on, the common case in line: each loses its
+ * exclusive mark. Returns the number of entries done; the next one is of another kind, or pinned.
+ */
+function shareAnonRun(
+  kernel: Kernel,
+  from: number,
+  to: number,
+  most: number,
+  parentKeeps: number,
+  childKeeps: number,
+  hasPinned: boolean,
+): number {
+  const { payload, flags } = kernel.pageTables;
+  const { refcount, mapcount, mapping, flags: pageFlags } = kernel.memory;
+  for (let i = 0; i < most; i += 1) {
+    const pte = flags[from + i];
+    if ((pte & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) return i;
+    const pfn = payload[from + i];
+    const page = pageFlags[pfn];
+    if ((page & (PG_HEAD | PG_TAIL)) !== 0) return i;
+    if ((page & PG_ANON_EXCLUSIVE) !== 0) {
+      if (hasPinned && refcount[pfn] >= GUP_PIN_COUNTING_BIAS) return i;
+      pageFlags[pfn] = page & ~PG_ANON_EXCLUSIVE;
+    } else if ((mapping[pfn] & MAPPING_ANON) === 0) {
+      return i;
+    }
+    mapcount[pfn] += 1;
+    refcount[pfn] += 1;
+    flags[from + i] = pte & parentKeeps;
+    payload[to + i] = pfn;
+    flags[to + i] = pte & childKeeps;
+  }
+  return most;
 }
 
 /** The page is shared: the caller writes the child's entry. */
