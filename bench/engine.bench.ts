@@ -3,9 +3,12 @@ import { runToEnd } from '#rmap/kernel/op/prims.js';
 import type { Operation } from '#rmap/kernel/operation.js';
 import { findMappers } from '#rmap/kernel/rmap/find_mappers.js';
 import { type Benchmark, type Budget, type Trial, type Variant } from './harness.js';
+import { type KernelOperation, kernelVariants } from './kernel_variant.js';
 
 /** Page where the region starts. */
 const AT = 0x10000;
+/** Where a move goes: one page off the alignment of page tables. */
+const MOVED_TO = AT + 2 ** 20 + 1;
 /** The process that works. */
 const FIRST = 1;
 
@@ -20,6 +23,8 @@ interface Script {
   readonly before: (pages: number) => readonly Operation[];
   /** The timed operations. */
   readonly timed: (pages: number) => readonly Operation[];
+  /** The same work for the running kernel, to be beaten by this factor. */
+  readonly kernel?: { readonly operation: KernelOperation; readonly minTimesFaster: number };
   readonly budget: Budget;
 }
 
@@ -41,6 +46,7 @@ const SCRIPTS: readonly Script[] = [
     sizes: SIZES,
     before: (n) => [mmap(n), write(n)],
     timed: () => [FORK],
+    kernel: { operation: 'fork', minTimesFaster: 20 },
     budget: { maxNsPerItem: 5, maxSlope: 1.15 },
   },
   {
@@ -49,6 +55,7 @@ const SCRIPTS: readonly Script[] = [
     sizes: SIZES,
     before: (n) => [mmap(n), write(n)],
     timed: (n) => [{ op: 'munmap', p: FIRST, at: AT, n }],
+    kernel: { operation: 'zap', minTimesFaster: 20 },
     budget: { maxNsPerItem: 5, maxSlope: 1.15 },
   },
   {
@@ -60,7 +67,19 @@ const SCRIPTS: readonly Script[] = [
       { op: 'mprotect', p: FIRST, at: AT, n, prot: 'r' },
       { op: 'mprotect', p: FIRST, at: AT, n, prot: 'rw' },
     ],
+    kernel: { operation: 'mprotect', minTimesFaster: 20 },
     budget: { maxNsPerItem: 10, maxSlope: 1.15 },
+  },
+  {
+    name: 'mremap, tables not whole',
+    item: 'page',
+    sizes: SIZES,
+    before: (n) => [mmap(n), write(n)],
+    timed: (n) => [
+      { op: 'mremap', p: FIRST, at: AT, n, new: n, to: MOVED_TO, flags: 'maymove|fixed' },
+    ],
+    kernel: { operation: 'mremap', minTimesFaster: 5 },
+    budget: { maxSlope: 1.15 },
   },
   {
     name: 'write fault, first touch',
@@ -68,6 +87,7 @@ const SCRIPTS: readonly Script[] = [
     sizes: SIZES,
     before: (n) => [mmap(n)],
     timed: (n) => [write(n)],
+    kernel: { operation: 'touch', minTimesFaster: 20 },
     budget: { maxNsPerItem: 150, maxSlope: 1.15 },
   },
   {
@@ -76,6 +96,7 @@ const SCRIPTS: readonly Script[] = [
     sizes: SIZES,
     before: (n) => [mmap(n), write(n), FORK, { op: 'exit', p: 2 }],
     timed: (n) => [write(n, 2)],
+    kernel: { operation: 'reuse', minTimesFaster: 20 },
     budget: { maxNsPerItem: 150, maxSlope: 1.15 },
   },
   {
@@ -84,7 +105,16 @@ const SCRIPTS: readonly Script[] = [
     sizes: SIZES,
     before: (n) => [mmap(n), write(n), FORK],
     timed: (n) => [write(n, 2)],
+    kernel: { operation: 'copy', minTimesFaster: 20 },
     budget: { maxNsPerItem: 200, maxSlope: 1.15 },
+  },
+  {
+    name: 'write fault, one call each',
+    item: 'fault',
+    sizes: [1024, 8192],
+    before: (n) => [mmap(n)],
+    timed: (n) => Array.from({ length: n }, (_, i) => ({ ...write(1), at: AT + i })),
+    budget: { maxNsPerItem: 300 },
   },
   {
     name: 'swap out',
@@ -212,6 +242,10 @@ const walk: Benchmark = {
   budget: { maxNsPerItem: 60 },
 };
 
+function factorOf({ kernel }: Script): Budget {
+  return kernel === undefined ? {} : { minTimesFaster: kernel.minTimesFaster };
+}
+
 /** The engine's rows of the budget table. */
 export const engineBenchmarks: readonly Benchmark[] = [
   ...SCRIPTS.map((script): Benchmark => ({
@@ -219,8 +253,11 @@ export const engineBenchmarks: readonly Benchmark[] = [
     item: script.item,
     sizes: script.sizes,
     smokeSize: script.sizes[0] ?? 1024,
-    variants: [engineVariant(script)],
-    budget: script.budget,
+    variants: [
+      engineVariant(script),
+      ...(script.kernel === undefined ? [] : kernelVariants(script.kernel.operation)),
+    ],
+    budget: { ...script.budget, ...factorOf(script) },
   })),
   walk,
 ];

@@ -31,6 +31,28 @@ function setup(costNs: Readonly<Record<string, (size: number) => number>>, hash 
 }
 
 describe('runBenchmark', () => {
+  it('takes the time that a trial was told by the program that did the work', () => {
+    const { benchmark, options } = setup({ a: (size) => 5 * size });
+    const told: Variant = {
+      name: 'told',
+      setup: (size) => ({ run: () => 7, elapsedNs: () => 100 * size }),
+    };
+    const report = runBenchmark(
+      {
+        ...benchmark,
+        sizes: [10],
+        variants: [...benchmark.variants, told],
+        budget: { minTimesFaster: 30 },
+      },
+      options,
+    );
+    expect(report.measurements.map((m) => [m.variant, m.medianNsPerItem])).toEqual([
+      ['a', 5],
+      ['told', 100],
+    ]);
+    expect(report.problems).toEqual(['b: 20.0 times faster than told, budget 30']);
+  });
+
   it('interleaves the variants and reports time per item', () => {
     const { benchmark, options, order } = setup({ a: (size) => 5 * size, b: (size) => 50 * size });
     const report = runBenchmark({ ...benchmark, sizes: [10] }, options);

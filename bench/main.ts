@@ -8,6 +8,7 @@ import { engineBenchmarks } from './engine.bench.js';
 import { type Benchmark, type Report, runBenchmark } from './harness.js';
 import { intervalTreeBenchmarks } from './interval_tree.bench.js';
 import { pageMapBenchmarks } from './page_map.bench.js';
+import { kernelReason } from './kernel_variant.js';
 import { recordingDecodeBenchmarks } from './recording_decode.bench.js';
 
 /** Every benchmark, in the order of the report. */
@@ -72,6 +73,9 @@ function main(args: readonly string[]): number {
     const report = { schemaVersion: 1, node: process.version, smoke, reports };
     process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
   } else {
+    if (kernelReason !== undefined) {
+      process.stdout.write(`not compared with the running kernel: ${kernelReason}\n`);
+    }
     process.stdout.write(`bench: ${reports.length} benchmarks, ${problems.length} problems\n`);
   }
   return problems.length === 0 ? 0 : 1;
