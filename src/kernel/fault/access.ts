@@ -77,7 +77,11 @@ export function* userAccess(
 ): Op<number | AccessSignal> {
   for (let attempt = 0; attempt < FAULT_LIMIT; attempt += 1) {
     const entry = hardwareAccess(kernel, mm, vpn, isWrite);
-    if (entry !== NIL) return pageOfEntry(kernel, mm, entry, vpn);
+    if (entry !== NIL) {
+      const pfn = pageOfEntry(kernel, mm, entry, vpn);
+      if (kernel.tlb !== undefined) kernel.tlb.remember(mm, vpn, pfn, isWrite);
+      return pfn;
+    }
     const result = yield* userFault(kernel, mm, vpn, isWrite);
     if ((result & VM_FAULT_ERROR) !== 0) {
       if ((result & VM_FAULT_USERFAULT) !== 0) return 'UFFD';

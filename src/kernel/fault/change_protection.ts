@@ -22,6 +22,7 @@ import {
 import { tracksWrites } from './pte_values.js';
 import { needsSoftDirtyFault } from './soft_dirty.js';
 import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_ACCESS_FLAGS, VM_HUGETLB, VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
@@ -39,8 +40,19 @@ export function changeProtection(
 ): void {
   if ((vma.flags & VM_HUGETLB) !== 0) {
     changeHugetlbProtection(kernel, vma, start, end, newFlags);
-    return;
+  } else {
+    changeTables(kernel, vma, start, end, newFlags);
   }
+  flushTlbRange(kernel, vma.mm, start, end);
+}
+
+function changeTables(
+  kernel: Kernel,
+  vma: Vma,
+  start: number,
+  end: number,
+  newFlags: number,
+): void {
   const { pageTables } = kernel;
   const { pgd } = vma.mm;
   let at = start;

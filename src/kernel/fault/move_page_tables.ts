@@ -12,6 +12,7 @@ import {
   PTE_UFFD_WP,
 } from '../pgtable/pte.js';
 import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_HUGETLB } from '../vm/vm_flags.js';
@@ -33,6 +34,7 @@ export function* movePageTables(
 ): Op<void> {
   if ((oldVma.flags & VM_HUGETLB) !== 0) {
     moveHugetlbPageTables(kernel, oldVma, oldStart, newVma, newStart, lengthPages);
+    flushTlbRange(kernel, oldVma.mm, oldStart, oldStart + lengthPages);
     return;
   }
   const { pageTables } = kernel;
@@ -60,6 +62,8 @@ export function* movePageTables(
         pageTables.payload[target] = pageTables.payload[source];
         pageTables.flags[target] = movedFlags(kernel, pageTables.flags[source]);
         pageTables.flags[source] = 0;
+        // Before the locks go: else a walk through the new place would not reach these.
+        flushTlbRange(kernel, oldVma.mm, from, from + extent);
         yield* unlockRmap(oldVma);
         done += extent;
         continue;
@@ -71,6 +75,7 @@ export function* movePageTables(
     if (needRmapLocks) yield* lockRmap(oldVma);
     flushTlbBatchedPending(kernel, oldVma.mm);
     movePtes(kernel, oldPgd, from, newPgd, to, extent);
+    flushTlbRange(kernel, oldVma.mm, from, from + extent);
     if (needRmapLocks) yield* unlockRmap(oldVma);
     done += extent;
   }

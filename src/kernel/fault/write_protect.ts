@@ -7,6 +7,7 @@ import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_SWAPBACKED, PG_SWAPCACHE } from '../phys
 import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_SPECIAL, PTE_UFFD_WP, PTE_YOUNG } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap, folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
 import { handleUserfault, isUserfaultWp } from '../uffd/userfault.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
@@ -132,6 +133,8 @@ export function* wpPageCopy(
     mm.rss[MM_ANONPAGES] += 1;
     if ((oldFlags & PTE_DIRTY) !== 0) mm.ksmZeroPages -= 1;
   }
+  // No CPU may read the old page once it is given up.
+  flushTlbRange(kernel, mm, vpn, vpn + 1);
   folioAddNewAnonRmap(kernel, copy, vma, vpn, true);
   folioAddLruVma(kernel, copy, vma);
   pageTables.payload[entry] = copy;

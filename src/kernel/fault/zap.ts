@@ -30,6 +30,7 @@ import {
 } from '../pgtable/pte.js';
 import { folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
 import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { freeSwapAndCache } from '../swap/swap_cache.js';
 import { zapHugePmd } from '../thp/zap_pmd.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS, type Mm } from '../vm/mm.js';
@@ -60,10 +61,18 @@ export function zapPageRange(
   end: number,
   options: ZapOptions,
 ): void {
-  if ((vma.flags & VM_HUGETLB) !== 0) {
-    zapHugetlbRange(kernel, vma, start, end);
-    return;
-  }
+  if ((vma.flags & VM_HUGETLB) !== 0) zapHugetlbRange(kernel, vma, start, end);
+  else zapTables(kernel, vma, start, end, options);
+  flushTlbRange(kernel, vma.mm, start, end);
+}
+
+function zapTables(
+  kernel: Kernel,
+  vma: Vma,
+  start: number,
+  end: number,
+  options: ZapOptions,
+): void {
   const { pageTables } = kernel;
   const { pgd } = vma.mm;
   let at = start;

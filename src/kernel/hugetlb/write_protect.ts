@@ -8,6 +8,7 @@ import { PG_ANON_EXCLUSIVE } from '../phys/page_flags.js';
 import { PTE_DIRTY, PTE_PRESENT } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioMoveAnonRmap, hugetlbAddNewAnonRmap, hugetlbRemoveRmap } from '../rmap/folio_rmap.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
 import { VM_MAYSHARE } from '../vm/vm_flags.js';
 import { hugeEntryFlags } from './entry.js';
@@ -59,6 +60,7 @@ export function* hugetlbWp(
   }
   copyContents(kernel, vma, old, copy);
   kernel.tracer?.pageCopied?.(vma.mm, first, old, copy, folioMapcount(kernel, old));
+  flushTlbRange(kernel, vma.mm, first, first + 2 ** hugeOrderOf(vma));
   hugetlbRemoveRmap(kernel, old);
   hugetlbPoolOf(kernel, vma).restoresReserve.delete(copy);
   hugetlbAddNewAnonRmap(kernel, copy, vma, first);

@@ -4,6 +4,7 @@ import { folioPut, isAnonFolio } from '../phys/folio.js';
 import { PG_DIRTY } from '../phys/page_flags.js';
 import { isMigration, PTE_DIRTY, PTE_PRESENT } from '../pgtable/pte.js';
 import { hugetlbRemoveRmap } from '../rmap/folio_rmap.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import type { Vma } from '../vm/vma.js';
 import { findHugeEntry } from './entry.js';
 import { hugeIndex, hugeOrderOf, hugetlbPoolOf } from './reserve.js';
@@ -31,6 +32,7 @@ export function zapHugeEntry(kernel: Kernel, vma: Vma, at: number, wanted: numbe
   const isPresent = (flags & PTE_PRESENT) !== 0;
   if (wanted !== NIL && (!isPresent || head !== wanted)) return false;
   pageTables.flags[entry] = 0;
+  flushTlbRange(kernel, vma.mm, at, at + 2 ** order);
   if (isPresent || isMigration(flags)) vma.mm.hugetlbPages -= 2 ** order;
   if (!isPresent) return false;
   kernel.tracer?.pageZapped?.(vma.mm, at, head, kernel.large.entireMapcount[memory.next[head + 1]]);

@@ -111,7 +111,8 @@ export const VMA_CLAIMS: readonly Invariant[] = [
   },
   {
     id: 'tlb.no-stale-translation',
-    claim: 'no stale translation leads to a free page or allows a forbidden write [51]',
+    claim:
+      'no translation leads to a page that is free or not mapped there, or allows a write that the entry forbids [51]',
     check(kernel) {
       const stale = kernel.tlb?.findStale(kernel) ?? [];
       return stale.map(({ mm, vpn, problem }) => `mm ${mm.id} page ${vpn}: ${problem}`);

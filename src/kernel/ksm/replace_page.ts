@@ -11,6 +11,7 @@ import { PG_ANON_EXCLUSIVE, PG_DIRTY, PG_SWAPCACHE } from '../phys/page_flags.js
 import { PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE } from '../pgtable/pte.js';
 import { folioAddAnonRmapPtes, folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
 import { folioTryShareAnonRmapPte } from '../rmap/folio_rmap_share.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
 import { splitFolio } from '../thp/split.js';
 import { MM_ANONPAGES } from '../vm/mm.js';
@@ -82,6 +83,7 @@ function* writeProtectLocked(kernel: Kernel, vma: Vma, vpn: number, page: number
   // Cleared before the references are looked at: GUP-fast sees one or the other (spec 30 §5.6).
   yield* writePoint('pte', entry);
   flags[entry] = 0;
+  flushTlbRange(kernel, vma.mm, vpn, vpn + 1);
   yield* fullBarrier();
   yield* readPoint('folio_refcount', page);
   const cacheReferences = (memory.flags[page] & PG_SWAPCACHE) === 0 ? 0 : 1;
@@ -128,6 +130,7 @@ function replaceEntry(
 ): void {
   const { pageTables, memory } = kernel;
   const { mm } = vma;
+  flushTlbRange(kernel, mm, vpn, vpn + 1);
   if (target === memory.zeroPfn) {
     // The dirty bit tells the zero pages of ksmd from those of read faults.
     pageTables.flags[entry] = presentFlags(vma) | PTE_SPECIAL | PTE_DIRTY;

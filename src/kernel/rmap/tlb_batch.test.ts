@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { UnmapFixture } from '../../../test/support/unmap_fixture.js';
-import { PTE_DIRTY, PTE_PRESENT, PTE_YOUNG } from '../pgtable/pte.js';
+import { PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, PTE_YOUNG } from '../pgtable/pte.js';
 import {
   flushTlbBatchedPending,
   setFlushPending,
@@ -81,7 +81,9 @@ describe('the flush of an unmapped page', () => {
   it('is owed for several mms', () => {
     const f = new Cached();
     f.fork(0, 1);
-    f.tlb.remember(f.mm(1), f.vpn(16), f.pfn(16), false);
+    // Fork took the parent's translations away, for they allowed writes.
+    expect(f.isCached(16)).toBe(false);
+    f.read(16, 1, 0);
     f.read(16, 1, 1);
     f.unmapLater(16);
     expect([...f.batch.mms]).toEqual([f.mm(0), f.mm(1)]);
@@ -89,12 +91,21 @@ describe('the flush of an unmapped page', () => {
     expect([f.tlb.holds(f.mm(0)), f.tlb.holds(f.mm(1))]).toEqual([false, false]);
   });
 
-  it('is needed by no entry that was never used', () => {
+  it('is needed by every accessible entry: reclaim clears the accessed bit without a flush', () => {
     const f = new Cached();
-    setFlushPending(f.batch, f.mm(), PTE_PRESENT | PTE_DIRTY);
+    setFlushPending(f.batch, f.mm(), PTE_PRESENT | PTE_PROTNONE | PTE_YOUNG | PTE_DIRTY);
     expect([f.batch.isRequired, f.mm().tlbPending]).toEqual([false, 0]);
-    setFlushPending(f.batch, f.mm(), PTE_PRESENT | PTE_YOUNG);
+    setFlushPending(f.batch, f.mm(), PTE_PRESENT);
     expect([f.batch.isRequired, f.batch.mayWrite, f.mm().tlbPending]).toEqual([true, false, 1]);
+    f.run({ op: 'clear_refs', p: 0, what: 'all' });
+    expect(f.text(16)).toBe('wd e');
+    const pfn = f.pfn(16);
+    f.run({ op: 'madvise', p: 0, at: 16, n: 1, advice: 'pageout' });
+    expect([f.text(16), f.isCached(16), f.kernel.memory.refcount[pfn]]).toEqual([
+      'swap e',
+      false,
+      0,
+    ]);
   });
 
   it('comes before a page is written out if a CPU could still write to it', () => {

@@ -3,7 +3,7 @@
  * CPUs are interrupted once. Until then other code that changes the same entries must know.
  */
 import type { Kernel } from '../kernel.js';
-import { PTE_DIRTY, PTE_YOUNG } from '../pgtable/pte.js';
+import { PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE } from '../pgtable/pte.js';
 import type { Mm } from '../vm/mm.js';
 import { TTU_BATCH_FLUSH } from './ttu_flags.js';
 
@@ -32,8 +32,8 @@ export function shouldDeferFlush(
 
 /** Notes a removed entry whose flush waits. @kernel set_tlb_ubc_flush_pending */
 export function setFlushPending(batch: TlbBatch, mm: Mm, pteFlags: number): void {
-  // The hardware caches only entries that were used.
-  if ((pteFlags & PTE_YOUNG) === 0) return;
+  // An entry counts even if it is not young: reclaim clears that bit without a flush.
+  if ((pteFlags & (PTE_PRESENT | PTE_PROTNONE)) !== PTE_PRESENT) return;
   batch.mms.add(mm);
   batch.isRequired = true;
   if (mm.tlbPending > PENDING_LARGE) {

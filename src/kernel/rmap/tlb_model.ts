@@ -1,7 +1,7 @@
 import type { Kernel } from '../kernel.js';
 import { PG_BUDDY, PG_FREE } from '../phys/page_flags.js';
-import { PTE_LEAF, PTE_PRESENT, PTE_WRITE } from '../pgtable/pte.js';
-import { NIL } from '../../base/units.js';
+import { PTE_LEAF, PTE_PRESENT, PTE_PROTNONE, PTE_WRITE } from '../pgtable/pte.js';
+import { NIL, PAGES_PER_PMD, PAGES_PER_PUD } from '../../base/units.js';
 import type { Mm } from '../vm/mm.js';
 
 /** A translation that some CPU may still use for a page of an mm. */
@@ -14,7 +14,10 @@ export interface Translation {
 export interface StaleTranslation extends Translation {
   readonly mm: Mm;
   readonly vpn: number;
-  readonly problem: 'page is free' | 'page is not writable any more';
+  readonly problem:
+    | 'page is free'
+    | 'page is not mapped there any more'
+    | 'page is not writable any more';
 }
 
 /**
@@ -24,14 +27,19 @@ export interface StaleTranslation extends Translation {
 export class TlbModel {
   private readonly byMm = new Map<Mm, Map<number, Translation>>();
 
-  /** An access of a CPU went through the page table. */
+  /**
+   * An access of a CPU went through the page table. A translation that allows writes keeps doing so
+   * when it is read through.
+   */
   remember(mm: Mm, vpn: number, pfn: number, isWritable: boolean): void {
     let translations = this.byMm.get(mm);
     if (translations === undefined) {
       translations = new Map();
       this.byMm.set(mm, translations);
     }
-    translations.set(vpn, { pfn, isWritable });
+    const old = translations.get(vpn);
+    const wasWritable = old !== undefined && old.pfn === pfn && old.isWritable;
+    translations.set(vpn, { pfn, isWritable: isWritable || wasWritable });
   }
 
   find(mm: Mm, vpn: number): Translation | undefined {
@@ -60,27 +68,39 @@ export class TlbModel {
     const stale: StaleTranslation[] = [];
     for (const [mm, translations] of this.byMm) {
       for (const [vpn, { pfn, isWritable }] of translations) {
-        if ((kernel.memory.flags[pfn] & (PG_FREE | PG_BUDDY)) !== 0) {
-          stale.push({ mm, vpn, pfn, isWritable, problem: 'page is free' });
-        } else if (isWritable && !isWritableAt(kernel, mm, vpn, pfn)) {
-          stale.push({ mm, vpn, pfn, isWritable, problem: 'page is not writable any more' });
-        }
+        const problem = problemOf(kernel, mm, vpn, pfn, isWritable);
+        if (problem !== undefined) stale.push({ mm, vpn, pfn, isWritable, problem });
       }
     }
     return stale;
   }
 }
 
-function isWritableAt(kernel: Kernel, mm: Mm, vpn: number, pfn: number): boolean {
+function problemOf(
+  kernel: Kernel,
+  mm: Mm,
+  vpn: number,
+  pfn: number,
+  isWritable: boolean,
+): StaleTranslation['problem'] | undefined {
+  const { pageTables, memory } = kernel;
+  if ((memory.flags[pfn] & (PG_FREE | PG_BUDDY)) !== 0) return 'page is free';
+  const entry = pageTables.findLeaf(mm.pgd, vpn);
+  const pte = entry === NIL ? 0 : pageTables.flags[entry];
+  const isAccessible = (pte & (PTE_PRESENT | PTE_PROTNONE)) === PTE_PRESENT;
+  if (!isAccessible || pageOf(kernel, mm, entry, vpn) !== pfn) {
+    return 'page is not mapped there any more';
+  }
+  return isWritable && (pte & PTE_WRITE) === 0 ? 'page is not writable any more' : undefined;
+}
+
+/** The page that an entry found for `vpn` leads to. */
+function pageOf(kernel: Kernel, mm: Mm, entry: number, vpn: number): number {
   const { pageTables } = kernel;
-  const pmd = pageTables.findPmd(mm.pgd, vpn);
-  if (pmd === NIL) return false;
-  const isLeaf = (pageTables.flags[pmd] & PTE_LEAF) !== 0;
-  const entry = isLeaf ? pmd : pageTables.findPte(mm.pgd, vpn);
-  if (entry === NIL) return false;
-  const wanted = PTE_PRESENT | PTE_WRITE;
-  if ((pageTables.flags[entry] & wanted) !== wanted) return false;
-  return pageTables.payload[entry] + (isLeaf ? vpn % 512 : 0) === pfn;
+  const pfn = pageTables.payload[entry];
+  if ((pageTables.flags[entry] & PTE_LEAF) === 0) return pfn;
+  const isPud = entry === pageTables.findPud(mm.pgd, vpn);
+  return pfn + (vpn % (isPud ? PAGES_PER_PUD : PAGES_PER_PMD));
 }
 
 /** Removes translations of [start, end) from all TLBs. @kernel flush_tlb_range */

@@ -167,6 +167,11 @@ describe('locked VMAs', () => {
     expect(f.texts(16, 16)).toBe('16:swap e, 24:dy e');
     expect(f.kernel.memory.flags[head] & PG_MLOCKED).toBe(0);
     expect(f.broken).toEqual([]);
+    const first = large();
+    first.run({ op: 'mprotect', p: 0, at: 24, n: 8, prot: 'r' });
+    first.vma(16).flags |= VM_LOCKED;
+    expect(first.unmap(first.folio(16))).toBe(16);
+    expect(first.texts(16, 16)).toBe('16:wdy e, 24:dy e');
   });
 
   it('that map all of a large folio lock it, unless it lies across two tables', () => {

@@ -45,6 +45,18 @@ function fileMapped(kind: 'tmp' | 'memfd', sharing: 'shared' | 'private' = 'shar
   return f;
 }
 
+/** A folio of 16 pages of a file at page 16, all of them written. */
+function largeFile(): UnmapFixture {
+  const f = new UnmapFixture();
+  f.run(
+    { op: 'config', key: 'shmem_mthp.64kB', value: 'always' },
+    { op: 'file', id: 'f', n: 32, kind: 'memfd' },
+    { op: 'mmap', p: 0, at: 16, n: 16, prot: 'rw', flags: 'shared', file: 'f', off: 0 },
+  );
+  f.write(16, 16, 7);
+  return f;
+}
+
 describe('anonymous pages go to swap', () => {
   it('with one more use of the slot, and in the counters', () => {
     const f = written();
@@ -128,6 +140,16 @@ describe('lazyfree pages are dropped', () => {
     expect([f.text(16), f.rss(), f.read(16), f.broken]).toEqual(['none', '0 0 0 0', [0], []]);
   });
 
+  it('without a marker: an empty entry of anonymous memory is not protected', () => {
+    const f = lazy();
+    f.run(
+      { op: 'uffd_register', p: 0, at: 16, n: 1, mode: 'wp' },
+      { op: 'uffd_wp', p: 0, at: 16, n: 1, on: 1 },
+    );
+    expect(f.text(16)).toBe('- e wp');
+    expect([f.unmap(f.folio(16)), f.text(16)]).toEqual([0, 'none']);
+  });
+
   it('unless written to: then they are swap-backed again', () => {
     const f = lazy();
     f.write(16, 1, 9);
@@ -204,6 +226,7 @@ describe('pages that are neither swap-backed nor lazyfree', () => {
     const head = f.folio(16);
     f.takeSlots(head);
     expect([f.unmap(head), f.text(16), f.rss()]).toEqual([1, 'w e', '0 1 0 0']);
+    expect(f.kernel.memory.flags[head] & PG_SWAPBACKED).toBe(0);
   });
 });
 
@@ -222,16 +245,20 @@ describe('pages of files', () => {
   });
 
   it('of a large folio go in one step', () => {
-    const f = new UnmapFixture();
-    f.run(
-      { op: 'config', key: 'shmem_mthp.64kB', value: 'always' },
-      { op: 'file', id: 'f', n: 32, kind: 'memfd' },
-      { op: 'mmap', p: 0, at: 16, n: 16, prot: 'rw', flags: 'shared', file: 'f', off: 0 },
-    );
-    f.write(16, 16, 7);
+    const f = largeFile();
     expect(f.rss()).toBe('0 0 0 16');
     expect(f.unmap(f.folio(16))).toBe(0);
     expect([f.texts(16, 16), f.rss(), f.broken]).toEqual(['16:none', '0 0 0 0', []]);
+  });
+
+  it('of a large folio are looked at one by one where userfaultfd protects some', () => {
+    const f = largeFile();
+    f.run(
+      { op: 'uffd_register', p: 0, at: 16, n: 16, mode: 'wp' },
+      { op: 'uffd_wp', p: 0, at: 20, n: 2, on: 1 },
+    );
+    expect(f.unmap(f.folio(16))).toBe(0);
+    expect([f.texts(16, 16), f.rss()]).toEqual(['16:none, 20:marker, 22:none', '0 0 0 0']);
   });
 
   it('leave a marker where userfaultfd protects them', () => {
@@ -294,6 +321,18 @@ describe('poisoned pages', () => {
     expect([f.text(16), f.rss()]).toEqual(['poison', '0 0 0 0']);
   });
 
+  it('of a protected file say what page it was, instead of the protection', () => {
+    const f = fileMapped('memfd');
+    f.write(16, 1, 7);
+    f.run(
+      { op: 'uffd_register', p: 0, at: 16, n: 8, mode: 'wp' },
+      { op: 'uffd_wp', p: 0, at: 16, n: 1, on: 1 },
+    );
+    const head = f.folio(16);
+    f.kernel.memory.flags[head] |= PG_HWPOISON;
+    expect([f.unmap(head, TTU_HWPOISON), f.text(16), f.payload(16)]).toEqual([0, 'poison', head]);
+  });
+
   it('are unmapped like others without the flag', () => {
     const f = fileMapped('memfd');
     f.write(16, 1, 7);
@@ -314,6 +353,14 @@ describe('poisoned pages', () => {
     expect(f.unmap(head, TTU_HWPOISON)).toBe(0);
     expect(f.texts(16, 16)).toBe('16:swap e, 19:poison, 20:swap e');
     expect(f.rss()).toBe('0 0 15 0');
+  });
+
+  it('one of a large file folio is not taken along with its neighbours', () => {
+    const f = largeFile();
+    const head = f.folio(16);
+    f.kernel.memory.flags[head] |= PG_HWPOISON;
+    expect(f.unmap(head, TTU_HWPOISON)).toBe(0);
+    expect([f.texts(16, 16), f.rss()]).toEqual(['16:poison, 17:none', '0 0 0 0']);
   });
 
   it('of hugetlb leave an entry, and the usage of the process', () => {

@@ -12,6 +12,7 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import type { Mm } from '../vm/mm.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
@@ -67,6 +68,7 @@ function clearVma(kernel: Kernel, vma: Vma, isSoftDirty: boolean): void {
     }
     at = blockEnd;
   }
+  if (isSoftDirty) flushTlbRange(kernel, vma.mm, vma.start, vma.end);
 }
 
 function clearEntry(kernel: Kernel, vma: Vma, entry: number, isSoftDirty: boolean): void {

@@ -9,6 +9,7 @@ import { TASK_SIZE_PAGES } from '../../base/units.js';
 import { hugetlbUnreserve } from '../hugetlb/reserve.js';
 import { anonVmaFork, unlinkAnonVmas } from '../rmap/anon_vma_clone.js';
 import { mmIdLayout } from '../rmap/large_mapcount.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { dupUserfaultfd } from '../uffd/fork.js';
 import { linkFileAfter, unlinkFile } from '../vm/file_map.js';
 import { Mm } from '../vm/mm.js';
@@ -96,6 +97,7 @@ function* forkVmas(kernel: Kernel, parent: Mm, child: Mm): Op<number> {
     yield* upWrite(parent.pageTableLock);
     yield* upWrite(child.pageTableLock);
     if (isCow) {
+      flushTlbRange(kernel, parent, vma.start, vma.end);
       yield* fullBarrier();
       yield* updatePoint('write_protect_seq', parent.id);
       parent.writeProtectSeq += 1;

@@ -4,6 +4,7 @@ import type { Kernel } from '../kernel.js';
 import { folioOrder, folioPut } from '../phys/folio.js';
 import { PTE_LEAF, PTE_PRESENT, PTE_SPECIAL, PTE_TABLE } from '../pgtable/pte.js';
 import { folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { MM_SHMEMPAGES } from '../vm/mm.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
 import { mapFilePmd } from './file_fault.js';
@@ -36,6 +37,7 @@ export function collapsePteMappedFolio(
     dropTable(kernel, vma, node, mapped);
     pageTables.flags[pmd] = 0;
     pageTables.clearNode(node);
+    flushTlbRange(kernel, vma.mm, at, at + PAGES_PER_PMD);
   }
   if (installsPmd) mapFilePmd(kernel, vma, at, head, false);
   return 'succeed';

@@ -9,6 +9,7 @@ import { PG_ANON_EXCLUSIVE, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { PTE_DIRTY, PTE_LEAF, PTE_SPECIAL, PTE_UFFD_WP, PTE_YOUNG } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap } from '../rmap/folio_rmap.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
 import { handleUserfault, isUserfaultWp } from '../uffd/userfault.js';
 import { MM_ANONPAGES } from '../vm/mm.js';
@@ -126,6 +127,8 @@ function* replaceHugeZero(kernel: Kernel, vma: Vma, vpn: number, pmd: number): O
   if (failed !== 0) return VM_FAULT_OOM;
   const head = yield* allocUserFolio(kernel, vma.mm, PMD_ORDER);
   if (head === NIL) return VM_FAULT_FALLBACK;
+  const blockStart = vpn - (vpn % PAGES_PER_PMD);
+  flushTlbRange(kernel, vma.mm, blockStart, blockStart + PAGES_PER_PMD);
   mapAnonFolioPmd(kernel, vma, vpn, pmd, head);
   return 0;
 }

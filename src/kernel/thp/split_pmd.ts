@@ -23,6 +23,7 @@ import {
 import { folioAddAnonRmapPtes } from '../rmap/folio_rmap_add.js';
 import { folioRemoveRmapPmd } from '../rmap/folio_rmap_remove.js';
 import { folioTryShareAnonRmapPmd } from '../rmap/folio_rmap_share.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
 
@@ -52,6 +53,7 @@ export function splitHugePmdLocked(
   if (pmdFlags === 0 || (pmdFlags & PTE_TABLE) !== 0) fail(`PMD of page ${vpn} is no huge entry`);
   const pfn = payload[pmd];
   const blockStart = vpn - (vpn % PAGES_PER_PMD);
+  flushTlbRange(kernel, vma.mm, blockStart, blockStart + PAGES_PER_PMD);
   if (!isAnonymous(vma)) {
     dropFilePmd(kernel, vma, pmd, pfn, pmdFlags);
   } else if (pfn === kernel.memory.hugeZeroPfn && (pmdFlags & PTE_PRESENT) !== 0) {

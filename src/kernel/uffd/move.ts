@@ -5,6 +5,7 @@ import { downRead, downWrite, upRead, upWrite, type Op } from '../op/prims.js';
 import { PG_ANON_EXCLUSIVE } from '../phys/page_flags.js';
 import { PTE_LEAF, PTE_PRESENT } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import { findVma, type Mm } from '../vm/mm.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
@@ -67,6 +68,7 @@ function* moveLocked(
     const place = { source, target, from: at + done, to: to + done };
     const step = yield* moveStep(kernel, place, lengthPages - done, allowHoles);
     if (step < 0) return done === 0 ? step : -EAGAIN;
+    flushTlbRange(kernel, mm, at + done, at + done + step);
     done += step;
   }
   return 0;

@@ -23,6 +23,7 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
 } from '../pgtable/pte.js';
+import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import { findVmaIndex, type Mm } from '../vm/mm.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
@@ -74,10 +75,12 @@ export function changeUffdWp(
   end: number,
   isOn: boolean,
 ): void {
-  if ((vma.flags & VM_HUGETLB) !== 0) {
-    changeHugetlbUffdWp(kernel, vma, start, end, isOn);
-    return;
-  }
+  if ((vma.flags & VM_HUGETLB) !== 0) changeHugetlbUffdWp(kernel, vma, start, end, isOn);
+  else changeTables(kernel, vma, start, end, isOn);
+  flushTlbRange(kernel, vma.mm, start, end);
+}
+
+function changeTables(kernel: Kernel, vma: Vma, start: number, end: number, isOn: boolean): void {
   const { pageTables } = kernel;
   const { pgd } = vma.mm;
   const usesMarkers = isOn && needsMarkers(vma);
