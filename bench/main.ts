@@ -7,6 +7,7 @@ import { coldStartBenchmarks } from './cold_start.bench.js';
 import { engineBenchmarks } from './engine.bench.js';
 import { type Benchmark, type Report, runBenchmark } from './harness.js';
 import { intervalTreeBenchmarks } from './interval_tree.bench.js';
+import { formatMemory, measureMemory } from './memory.bench.js';
 import { pageMapBenchmarks } from './page_map.bench.js';
 import { kernelReason } from './kernel_variant.js';
 import { recordingDecodeBenchmarks } from './recording_decode.bench.js';
@@ -68,15 +69,22 @@ function main(args: readonly string[]): number {
     if (!json) process.stdout.write(`${formatReport(report)}\n`);
     return report;
   });
-  const problems = reports.flatMap((report) => report.problems);
+  const memory =
+    filters.length === 0 || filters.includes('memory') ? measureMemory(smoke) : undefined;
+  if (memory !== undefined && !json) process.stdout.write(`${formatMemory(memory)}\n`);
+  const problems = [...reports, ...(memory === undefined ? [] : [memory])].flatMap(
+    (report) => report.problems,
+  );
   if (json) {
-    const report = { schemaVersion: 1, node: process.version, smoke, reports };
+    const report = { schemaVersion: 1, node: process.version, smoke, reports, memory };
     process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
   } else {
     if (kernelReason !== undefined) {
       process.stdout.write(`not compared with the running kernel: ${kernelReason}\n`);
     }
-    process.stdout.write(`bench: ${reports.length} benchmarks, ${problems.length} problems\n`);
+    process.stdout.write(
+      `bench: ${reports.length + (memory === undefined ? 0 : 1)} benchmarks, ${problems.length} problems\n`,
+    );
   }
   return problems.length === 0 ? 0 : 1;
 }
