@@ -5,7 +5,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { replayPath } from '../src/replay/index.js';
+import { replay, replayPath } from '../src/replay/index.js';
+import { openJsonlRecording } from '../src/trace/jsonl/jsonl_recording.js';
+import { openRawRecording } from '../src/trace/raw/raw_recording.js';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -16,6 +18,8 @@ const EXACT: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'test/data/recordings/bash-fork': { end: 1801 },
   // A cgroup that a second process joins; `join1` holds that one alone.
   'test/data/recordings/join': { start: 60, join1: 60, t1: 120, t2: 196, t3: 136 },
+  // Attached: siblings without their parent, one that called exec, mappings outside of it all.
+  'test/data/recordings/orphans': { start: 4068, t1: 4267, t2: 4302, end: 4319 },
   'test/data/recordings/py-thp': { built: 42_151, forked: 126_453, read: 126_453, end: 42_151 },
 };
 
@@ -56,6 +60,28 @@ describe('replay', () => {
     expect([...shares].filter(([, share]) => share !== 1)).toEqual([]);
     expect(shares.size).toBe(10);
     expect(result.findings).toMatchObject({ pagesMerged: 252 });
+  });
+
+  test('stress can start from each of its snapshots', { timeout: 240_000 }, async () => {
+    const path = join(ROOT, 'test/data/recordings/stress');
+    for (const from of ['fork3', 'threads', 'gup', 'thp', 'ksm']) {
+      const { snapshots, findings } = await replayPath(path, { from, until: from });
+      expect(snapshots).toMatchObject([
+        { name: from, missing: 0, extra: 0, mapcountWrong: 0, sharersWrong: 0 },
+      ]);
+      expect(findings.pagesAttachedApart).toBe(0);
+    }
+  });
+
+  test('a process that runs already is unknown where no snapshot shows it', async () => {
+    const path = join(ROOT, 'test/data/recordings/raw-pages');
+    const outcomes = [];
+    for (const open of [openRawRecording, openJsonlRecording]) {
+      const result = await replay(await open(path));
+      expect(result.findings).toMatchObject({ processesUnknown: 1, eventsBeforeSnapshot: 0 });
+      outcomes.push([result.findings, result.driver.machine.fingerprint()]);
+    }
+    expect(outcomes[0]).toEqual(outcomes[1]);
   });
 
   test('swap knows which pages are in memory', { timeout: 120_000 }, async () => {

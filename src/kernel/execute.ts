@@ -19,6 +19,7 @@ import type { Operation, OperationResult, PageValue } from './operation.js';
 import { memcgForceEmpty, setMemcg } from './reclaim/memcg.js';
 import { swapOff } from './swap/swapoff.js';
 import { swapOn } from './swap/swapon.js';
+import { inheritPages } from './syscalls/inherit.js';
 import { cloneSharingMm, doExec, doExit, doFork } from './syscalls/process.js';
 import { setThpKnob } from './thp/knobs.js';
 import { runLengthCode } from './run_length.js';
@@ -38,6 +39,13 @@ export function* execute(machine: MachineContext, operation: Operation): Op<Oper
     case 'vfork':
     case 'clone_vm':
       return resultOf(cloneSharingMm(kernel, operation.p, operation.c));
+    case 'inherit': {
+      const child = kernel.processes.get(operation.p)?.mm;
+      const parent = kernel.processes.get(operation.q)?.mm;
+      if (child === undefined || parent === undefined) return resultOf(-ESRCH);
+      const at = operation.at + machine.regionStart;
+      return resultOf(yield* inheritPages(kernel, child, parent, at, at + operation.n));
+    }
     case 'exec':
       return resultOf(yield* doExec(kernel, operation.p));
     case 'exit':

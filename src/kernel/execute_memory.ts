@@ -97,6 +97,7 @@ function* executeOnMm(
       return resultOf(yield* doMunlockall(kernel, mm));
     case 'brk_at':
       setHeapStart(mm, operation.at + regionStart);
+      if (operation.end !== undefined) mm.brk = operation.end + regionStart;
       return { ret: 0 };
     case 'brk':
       return pageResult(machine, yield* doBrk(kernel, mm, operation.at + regionStart));

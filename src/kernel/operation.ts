@@ -78,6 +78,8 @@ export type Operation =
   | { readonly op: 'fork'; readonly p: number; readonly c: number }
   /** A process that shares the address space of `p` until it exits or execs. */
   | { readonly op: 'vfork' | 'clone_vm'; readonly p: number; readonly c: number }
+  /** `p` gets what `q`, of which it was forked, maps in the range, as a fork now would leave it. */
+  | (RangeOperation & { readonly op: 'inherit'; readonly q: number })
   | { readonly op: 'exec'; readonly p: number }
   /** One page-fault exception of user mode, without the access that raised it. */
   | { readonly op: 'fault'; readonly p: number; readonly at: number; readonly write: number }
@@ -87,7 +89,9 @@ export type Operation =
   /** One scan of khugepaged over the process. */
   | { readonly op: 'khugepaged'; readonly p: number }
   | { readonly op: 'exit'; readonly p: number }
-  | { readonly op: 'brk_at' | 'brk'; readonly p: number; readonly at: number }
+  /** The heap starts at a page; `end`: and the break is there, with whatever is mapped between. */
+  | { readonly op: 'brk_at'; readonly p: number; readonly at: number; readonly end?: number }
+  | { readonly op: 'brk'; readonly p: number; readonly at: number }
   | (RangeOperation & { readonly op: 'pin' | 'vmsplice'; readonly id: number })
   /** A long-term pin for reading only; `fast` tries without locks first. */
   | (RangeOperation & { readonly op: 'pin_read'; readonly id: number; readonly fast: number })

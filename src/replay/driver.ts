@@ -1,15 +1,8 @@
-import { RmapError } from '../base/errors.js';
 import { PAGE_SIZE_BYTES, TASK_SIZE_PAGES } from '../base/units.js';
 import { Machine } from '../kernel/machine.js';
 import type { Operation, OperationResult } from '../kernel/operation.js';
 import { MM_ANONPAGES, findVma } from '../kernel/vm/mm.js';
-import {
-  CLONE_FLAG,
-  FAULT_ERROR,
-  RSS_MEMBER,
-  isJoinSnapshot,
-  snapshotMark,
-} from '../trace/event.js';
+import { CLONE_FLAG, FAULT_ERROR, RSS_MEMBER, snapshotMark } from '../trace/event.js';
 import type { Recording } from '../trace/recording.js';
 import type { Snapshot } from '../trace/snapshot.js';
 import { attachSnapshot } from './attach.js';
@@ -46,6 +39,8 @@ export class ReplayDriver {
   private copied = false;
   private reused = false;
   private lastFaultTid = -1;
+  /** Threads in snapshots that are still to come. */
+  private expectedTids: Set<number> | undefined = undefined;
   private readonly pages: PageEvents;
   private readonly unplaced: UnplacedPages;
 
@@ -129,14 +124,14 @@ export class ReplayDriver {
 
   private applyRare(queue: StepQueue, slot: number, tid: number, kind: number): string | undefined {
     const text = this.recording.strings.text(queue.text[slot] ?? -1);
-    const eventIndex = queue.eventIndex[slot] ?? 0;
     const a = queue.a[slot] ?? 0;
     const b = queue.b[slot] ?? 0;
     switch (kind) {
       case STEP.call: {
         const call = queue.calls[slot];
         if (call === undefined) return undefined;
-        const process = this.process(tid, eventIndex);
+        const process = this.process(tid);
+        if (process === undefined) return undefined;
         this.moment.call = call.name;
         if (queue.e[slot] === 1) this.pages.processes.learn(a, process.pid);
         this.files.note(process, call);
@@ -145,11 +140,14 @@ export class ReplayDriver {
         this.moment.call = '';
         return undefined;
       }
-      case STEP.newTask:
-        this.newTask(this.process(tid, eventIndex), a, b, text);
+      case STEP.newTask: {
+        const parent = this.process(tid);
+        if (parent !== undefined) this.newTask(parent, a, b, text);
         return undefined;
+      }
       case STEP.prepareExec:
-        this.exec(this.process(tid, eventIndex), text, a);
+        // Whatever came before is gone now.
+        this.exec(this.tasks.find(tid) ?? this.addRoot(tid), text, a);
         return undefined;
       case STEP.exec: {
         const process = this.tasks.find(tid);
@@ -198,10 +196,12 @@ export class ReplayDriver {
     const snapshot = this.snapshots.get(name);
     if (snapshot === undefined) return;
     this.passed.add(name);
-    if (this.tasks.isEmpty || isJoinSnapshot(name)) {
-      const procs = snapshot.procs.filter(({ pid }) => this.tasks.ofPid(pid) === undefined);
-      const unknown = { ...snapshot, procs };
-      attachSnapshot(this.machine, this.tasks, this.files, unknown, this.moment.timeNs);
+    this.expectedTids = undefined;
+    const { machine, tasks, files, pages, findings } = this;
+    const target = { machine, tasks, files, pages, findings };
+    const newcomers = attachSnapshot(target, snapshot, this.moment.timeNs);
+    if (newcomers.length > 0) {
+      for (const observer of this.observers) observer.attached?.(this.moment, newcomers);
     }
     const sync = new SnapshotSync(this.machine, this.pages, this.unplaced);
     const comparison = compareSnapshot(this.machine, snapshot, sync);
@@ -215,25 +215,48 @@ export class ReplayDriver {
     for (const observer of this.observers) observer.end?.(this.moment);
   }
 
-  /** The process of a thread. The first thread of a recording is its root. */
-  private process(tid: number, eventIndex: number): ReplayProcess {
+  /**
+   * The process of a thread; undefined while it is one that a snapshot will bring. A thread that
+   * nothing else tells of has an address space of which nothing is known.
+   */
+  private process(tid: number): ReplayProcess | undefined {
     const known = this.tasks.find(tid);
     if (known !== undefined) return known;
-    if (!this.tasks.isEmpty) {
-      const position = this.recording.positionOf(eventIndex);
-      throw new RmapError('input', `${position}: task ${tid} was never created`);
+    if (this.isExpected(tid)) {
+      this.findings.eventsBeforeSnapshot += 1;
+      return undefined;
     }
+    if (!this.tasks.isEmpty) this.findings.processesUnknown += 1;
+    return this.addRoot(tid);
+  }
+
+  private addRoot(tid: number): ReplayProcess {
     this.machine.apply({ op: 'fork', p: 0, c: tid });
     const root = this.tasks.add(tid, undefined, '', this.moment.timeNs);
     this.moment.process = root;
     return root;
   }
 
+  /** Whether a snapshot that is still to come shows the thread. */
+  private isExpected(tid: number): boolean {
+    let expected = this.expectedTids;
+    if (expected === undefined) {
+      expected = new Set<number>();
+      for (const [name, snapshot] of this.snapshots) {
+        if (this.passed.has(name)) continue;
+        for (const process of snapshot.procs) for (const one of process.tids) expected.add(one);
+      }
+      this.expectedTids = expected;
+    }
+    return expected.has(tid);
+  }
+
   private applyFault(queue: StepQueue, slot: number, tid: number): void {
     const vpn = pageOf(queue.a[slot] ?? 0);
     if (vpn >= TASK_SIZE_PAGES || vpn < 0) return;
     const { moment, fault } = this;
-    const process = this.process(tid, queue.eventIndex[slot] ?? 0);
+    const process = this.process(tid);
+    if (process === undefined) return;
     const error = queue.b[slot] ?? 0;
     moment.process = process;
     moment.instructionPointer = queue.c[slot] ?? 0;

@@ -24,6 +24,12 @@ export interface Findings {
   blocksCollapsed: number;
   /** Pages that were freed although the machine still maps them, and no rule tells why. */
   freesUnexplained: number;
+  /** Pages of a snapshot to start from that others share in a way that could not be made. */
+  pagesAttachedApart: number;
+  /** Processes that ran before the recording and are in no snapshot: their memory is unknown. */
+  processesUnknown: number;
+  /** Events of processes before the snapshot that shows them. */
+  eventsBeforeSnapshot: number;
   /** Faults at addresses that no known mapping covers, which became private pages. */
   pagesInUnknownAreas: number;
 }
@@ -42,6 +48,9 @@ export function noFindings(): Findings {
     pagesMerged: 0,
     blocksCollapsed: 0,
     freesUnexplained: 0,
+    pagesAttachedApart: 0,
+    processesUnknown: 0,
+    eventsBeforeSnapshot: 0,
     pagesInUnknownAreas: 0,
   };
 }

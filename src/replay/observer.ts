@@ -19,6 +19,16 @@ export interface ReplayMoment {
   call: string;
 }
 
+/** A process that was taken from a snapshot. */
+export interface AttachedProcess {
+  readonly process: ReplayProcess;
+  /**
+   * Process that it shares pages with: its parent, or else one that comes before it in the list.
+   * Undefined if it shares nothing with those.
+   */
+  readonly source: ReplayProcess | undefined;
+}
+
 /**
  * Told about the replay as it goes. Kernel events (copies, reuse, zaps, forks) come through the
  * machine's tracer: set `tracer` to hear them.
@@ -29,6 +39,11 @@ export interface ReplayObserver {
   begin?(moment: ReplayMoment): void;
   /** Time has reached this event; called for every step, before it is applied. */
   step?(moment: ReplayMoment): void;
+  /**
+   * Processes that ran already were taken from a snapshot, which `snapshot` compares next. The
+   * tracer was silent meanwhile.
+   */
+  attached?(moment: ReplayMoment, newcomers: readonly AttachedProcess[]): void;
   forked?(moment: ReplayMoment, child: ReplayProcess): void;
   execed?(moment: ReplayMoment): void;
   /** The process's last thread ends; its address space is still there. */

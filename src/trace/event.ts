@@ -149,8 +149,3 @@ export function snapshotMark(text: string): { name: string; ends: boolean } | un
 
 /** Name, before a number, of a snapshot of processes that joined while others were recorded. */
 export const JOIN_SNAPSHOT = 'join';
-
-/** Whether a replay takes the processes of this snapshot that it does not know as they are in it. */
-export function isJoinSnapshot(name: string): boolean {
-  return /^join\d+$/.test(name);
-}

@@ -83,6 +83,18 @@ function printReport(cli: Cli, report: ReplayReport, path: string): void {
       .map(([count, what]) => `${formatCount(count)} ${what}`);
     cli.print(`without the program's doing: ${parts.join(', ')}`);
   }
+  if (findings.processesUnknown > 0) {
+    cli.note(
+      `${formatCount(findings.processesUnknown)} processes were running before the recording ` +
+        'began and are in no snapshot: what they had is not known',
+    );
+  }
+  if (findings.pagesAttachedApart > 0) {
+    cli.note(
+      `${formatCount(findings.pagesAttachedApart)} pages of the first snapshot are shared in a ` +
+        'way that could not be made',
+    );
+  }
   if (findings.pagesUnplaced > 0) {
     cli.print(
       `pages added without a fault: ${formatCount(findings.pagesUnplaced)} ` +

@@ -66,14 +66,25 @@ export function needsCopy(child: Vma, parent: Vma): boolean {
 export function copyPageRange(kernel: Kernel, child: Vma, parent: Vma): number {
   if (!needsCopy(child, parent)) return 0;
   if ((parent.flags & VM_HUGETLB) !== 0) return copyHugetlbRange(kernel, child, parent);
+  return copyEntries(kernel, child, parent, parent.start, parent.end);
+}
+
+/** The same for [start, end) of a VMA without hugetlb pages, nothing of which the child maps. */
+export function copyEntries(
+  kernel: Kernel,
+  child: Vma,
+  parent: Vma,
+  start: number,
+  end: number,
+): number {
   const { pageTables } = kernel;
   let copied = 0;
-  let at = parent.start;
-  while (at < parent.end) {
-    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, parent.end);
+  let at = start;
+  while (at < end) {
+    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
     const pmd = pageTables.findPmd(parent.mm.pgd, at);
     if (pmd === NIL) {
-      at = pageTables.skipHole(parent.mm.pgd, at, parent.end);
+      at = pageTables.skipHole(parent.mm.pgd, at, end);
       continue;
     }
     const flags = pageTables.flags[pmd];

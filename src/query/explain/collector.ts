@@ -2,7 +2,7 @@ import type { Kernel } from '../../kernel/kernel.js';
 import { folioPrecisePageMapcount } from '../../kernel/phys/folio.js';
 import type { Tracer } from '../../kernel/tracer.js';
 import { findVma, type Mm } from '../../kernel/vm/mm.js';
-import type { ReplayMoment, ReplayObserver } from '../../replay/observer.js';
+import type { AttachedProcess, ReplayMoment, ReplayObserver } from '../../replay/observer.js';
 import type { ReplayProcess } from '../../replay/tasks.js';
 import { BreakLog } from './break_log.js';
 import { FATE, ForkLedger, type Fate } from './fork_ledger.js';
@@ -116,6 +116,21 @@ export class Collector implements ReplayObserver {
     }
   }
 
+  attached(_moment: ReplayMoment, newcomers: readonly AttachedProcess[]): void {
+    const { processes } = this.kernel ?? {};
+    if (processes === undefined || this.hasEnded) return;
+    this.isAttaching = true;
+    for (const { process, source } of newcomers) {
+      const mm = processes.get(process.pid)?.mm;
+      if (mm === undefined) continue;
+      const sourceMm = source === undefined ? undefined : processes.get(source.pid)?.mm;
+      if (sourceMm !== undefined) this.forkedMm(sourceMm, mm, 0);
+      else this.addSpace(mm, mm.id, -1, new Image(this.nextImageId(), process.executable));
+      const space = this.spaceOfMm.get(mm);
+      if (space !== undefined) space.comm = process.comm;
+    }
+  }
+
   forked(_moment: ReplayMoment, child: ReplayProcess): void {
     const space = this.current(child.pid);
     if (space !== undefined && space.pid === child.pid) space.comm = child.comm;
@@ -207,8 +222,6 @@ export class Collector implements ReplayObserver {
   private forkedMm(parentMm: Mm, childMm: Mm, copiedEntries: number): void {
     const { kernel, moment } = this;
     if (kernel === undefined || moment === undefined || this.hasEnded) return;
-    // Stays so up to `snapshot` if the replay builds its first snapshot: no step lies between.
-    this.isAttaching = true;
     const parent = this.spaceOfMm.get(parentMm);
     if (parent === undefined) {
       this.addSpace(childMm, childMm.id, -1, new Image(this.nextImageId(), ''));
@@ -226,6 +239,7 @@ export class Collector implements ReplayObserver {
       walkAnonymousPages(kernel, vma, {
         page: (vpn, pfn, isHuge) => {
           if (folioPrecisePageMapcount(kernel, memory.folioOf(pfn), pfn) < 2) return;
+          if (this.isAttaching && anonymousPage(kernel, parentMm, vpn) !== pfn) return;
           sets.share(pfn, parent.id, child.id);
           fork.begin(vpn);
           if (isHuge) fork.hugePages += 1;

@@ -235,6 +235,13 @@ describe('explain of a window', () => {
     expect(report.causes).toEqual([]);
   });
 
+  it('knows what processes share that were attached without their parent', async () => {
+    const recordings = fileURLToPath(new URL('../../../test/data/recordings/', import.meta.url));
+    const report = await explain(await openRecording(`${recordings}orphans`));
+    expect(report.forks.map(({ sharedBytes }) => sharedBytes > 400 * PAGE)).toEqual([true, true]);
+    expect(report.processes.map(({ pid }) => pid).every((pid) => pid < 2 ** 22)).toBe(true);
+  });
+
   it('refuses a window that is empty or behind the end', async () => {
     const recording = await openRecording(`${EXAMPLES}redis`);
     await expect(explain(recording, { fromNs: 2, toNs: 1 })).rejects.toThrow(/--from/);
