@@ -7,7 +7,6 @@ import { manifestText } from './manifest.js';
 import { listTids } from './processes.js';
 import { PagemapBuffer } from './pagemap_file.js';
 import { RecordingDirectory } from './recording_directory.js';
-import { nextSnapshotMs } from './recorder_options.js';
 import type {
   RecordOptions,
   RecordReport,
@@ -17,6 +16,7 @@ import type {
 import { checkTarget, controlTarget } from './recording_target.js';
 import type { TargetControl } from './recording_target.js';
 import { RingDrain } from './ring_pages.js';
+import { SnapshotPace } from './snapshot_pace.js';
 import { FrameFiles, readFrozen } from './snapshot_reader.js';
 import type { FrozenPicture } from './snapshot_reader.js';
 import { encodeSnapshot } from './snapshot_lines.js';
@@ -36,6 +36,9 @@ const BUSY_BYTES = 64 << 10;
 const PROGRESS_MS = 500;
 /** Encoding a snapshot lets the ring buffers wait no longer than this. */
 const ENCODE_SLICE_MS = 15;
+/** As long as the gain lasts: later rounds take a fifth of the first. */
+const WARM_UP_MS = 150;
+const LEAST_WARM_UPS = 2;
 
 /** Told what happens; for progress and notes. */
 export interface RecordListener {
@@ -74,7 +77,7 @@ class Recording {
   readonly #cpus: readonly number[];
   #progressMs = performance.now();
   #knownPids = new Set<number>();
-  #nextSnapshotMs = Number.POSITIVE_INFINITY;
+  readonly #pace: SnapshotPace;
   #commandEnd: CommandEnd | undefined;
   readonly #counters = new Map<string, number>();
 
@@ -94,6 +97,7 @@ class Recording {
     this.#target = target;
     this.#drain = new RingDrain(session.instance, directory);
     this.#cpus = session.instance.cpus();
+    this.#pace = new SnapshotPace(options.snapshots);
   }
 
   async run(): Promise<RecordReport> {
@@ -108,7 +112,7 @@ class Recording {
   }
 
   async #begin(): Promise<void> {
-    const { target, snapshots } = this.#options;
+    const { target } = this.#options;
     this.#writeFormats();
     this.#writeManifest(undefined);
     if (target.kind === 'command') {
@@ -132,7 +136,6 @@ class Recording {
     });
     this.#knownPids = new Set(this.#target.pids());
     this.#listener.started([...this.#knownPids]);
-    if (snapshots !== undefined) this.#nextSnapshotMs = snapshots.firstMs;
   }
 
   async #loop(): Promise<StopReason> {
@@ -166,7 +169,7 @@ class Recording {
 
   /** One look at what is to be done; a reason if the recording is over. */
   async #step(): Promise<StopReason | undefined> {
-    const { limitMs, snapshots, target } = this.#options;
+    const { limitMs, target } = this.#options;
     if (this.#directory.failure !== undefined) {
       return this.#directory.failure === 'disk full' ? 'disk full' : 'write failed';
     }
@@ -182,11 +185,8 @@ class Recording {
     if (target.kind === 'cgroup') await this.#takeInStrangers(fresh);
     if (this.#options.snapshotAtFork && fresh.length > 0) {
       await this.#snapshot(this.#nextName('fork'));
-    } else if (snapshots !== undefined && elapsedMs >= this.#nextSnapshotMs) {
+    } else if (this.#pace.isDue(elapsedMs)) {
       await this.#snapshot(this.#nextName('t'));
-      while (this.#nextSnapshotMs <= elapsedMs) {
-        this.#nextSnapshotMs = nextSnapshotMs(snapshots, this.#nextSnapshotMs);
-      }
     }
     return undefined;
   }
@@ -262,6 +262,8 @@ class Recording {
       pause.release();
     }
     const pauseMs = performance.now() - heldMs;
+    if (name === 'start') this.#pace.noteFirst(pauseMs);
+    else this.#pace.note(pauseMs);
     const totals = await this.#writeSnapshot(picture);
     if (totals === undefined) return;
     const report: SnapshotReport = {
@@ -325,10 +327,14 @@ function endOf(end: CommandEnd | undefined): RecordReport['commandEnd'] {
   };
 }
 
-/** Takes pictures of this process for nothing: the first real pause is then as short as others. */
+/**
+ * Takes pictures of this process for nothing: the first real pause is then as short as others,
+ * because what it runs is compiled by then.
+ */
 function warmUp(): void {
   const files = new FrameFiles(false);
-  for (let round = 0; round < 2; round++) {
+  const endMs = performance.now() + WARM_UP_MS;
+  for (let round = 0; round < LEAST_WARM_UPS || performance.now() < endMs; round++) {
     const picture = readFrozen('', [process.pid], new PagemapBuffer(), files);
     const encoding = encodeSnapshot(picture);
     while (encoding.next().done !== true);

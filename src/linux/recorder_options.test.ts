@@ -9,7 +9,7 @@ test('snapshots become rarer, but not rarer than every five minutes', () => {
 });
 
 test('a steady interval stays steady', () => {
-  const steady = { firstMs: 100, factor: 1, longestMs: 100 };
+  const steady = { firstMs: 100, factor: 1, longestMs: 100, mostPausedShare: 1 };
   expect(nextSnapshotMs(steady, 300)).toBe(400);
 });
 

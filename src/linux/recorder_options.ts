@@ -29,10 +29,17 @@ export interface SnapshotSchedule {
   readonly firstMs: number;
   readonly factor: number;
   readonly longestMs: number;
+  /** A snapshot waits while it would make all pauses together more than this share of the time. */
+  readonly mostPausedShare: number;
 }
 
 /** 0.25 s, 1 s, 4 s, 16 s, … and every 5 minutes: something to check even short runs against. */
-export const DEFAULT_SCHEDULE: SnapshotSchedule = { firstMs: 250, factor: 4, longestMs: 300_000 };
+export const DEFAULT_SCHEDULE: SnapshotSchedule = {
+  firstMs: 250,
+  factor: 4,
+  longestMs: 300_000,
+  mostPausedShare: 0.02,
+};
 
 /** When the snapshot after the one at `atMs` is due; times count from the start. */
 export function nextSnapshotMs(schedule: SnapshotSchedule, atMs: number): number {

@@ -11,6 +11,9 @@ import { errorCodeOf, isGone, listTids, readProcText } from './processes.js';
 /** An empty mapping larger than this is not read: 4 GiB of holes cost 6 ms. */
 const LARGEST_EMPTY_PAGES = 1 << 20;
 
+const FRAMES_PER_BLOCK = 512;
+const EXCLUSIVE_MAPCOUNT = 1;
+
 /** One process as read in a pause; texts are parsed later, when it runs again. */
 export interface FrozenProcess {
   readonly pid: number;
@@ -82,10 +85,21 @@ function readProcess(pid: number, buffer: PagemapBuffer): FrozenProcess | undefi
   };
 }
 
-/** Whether pages of a mapping can belong to a huge page or to KSM, so that flags must tell. */
-function needsFlags(vma: SmapsEntry, hugeEverywhere: boolean): boolean {
-  if (hugeEverywhere || vma.anonHugeKib > 0 || vma.ksmKib > 0) return true;
-  return /\b(hg|nh|mg|ht)\b/.test(vma.flags);
+/**
+ * Which pages of a mapping can be more than plain memory, so that flags must tell: all where
+ * somebody asked for huge pages or KSM, else whole blocks if smaps counts any.
+ */
+function flaggedPages(vma: SmapsEntry, hugeEverywhere: boolean): 'all' | 'blocks' | 'none' {
+  if (hugeEverywhere || vma.ksmKib > 0 || /\b(hg|mg|ht)\b/.test(vma.flags)) return 'all';
+  return vma.anonHugeKib > 0 ? 'blocks' : 'none';
+}
+
+/** Whether a row starts a run of frames that can be one huge page. */
+function startsBlock(rows: PageRows, row: number, endRow: number): boolean {
+  const first = rows.pfn[row] ?? 0;
+  const last = row + FRAMES_PER_BLOCK - 1;
+  const isAligned = first % FRAMES_PER_BLOCK === 0;
+  return isAligned && last < endRow && rows.pfn[last] === first + FRAMES_PER_BLOCK - 1;
 }
 
 /**
@@ -99,33 +113,49 @@ function readFrames(processes: readonly FrozenProcess[], files: FrameFiles): Fra
   for (const { rows, vmas, rowEnds } of processes) {
     let row = 0;
     for (const [index, vma] of vmas.entries()) {
-      const isFlagged = needsFlags(vma, files.hugeEverywhere);
-      for (const end = rowEnds[index] ?? 0; row < end; row++) {
+      const wanted = flaggedPages(vma, files.hugeEverywhere);
+      const endRow = rowEnds[index] ?? 0;
+      let blockEnd = wanted === 'all' ? endRow : row;
+      for (; row < endRow; row++) {
         const flags = rows.flags[row] ?? 0;
         if ((flags & PAGE_FLAG.file) !== 0) continue;
-        const isShared = (flags & PAGE_FLAG.exclusive) === 0;
         const pfn = rows.pfn[row] ?? 0;
-        if (isShared || isFlagged) counted.add(pfn);
-        if (isFlagged) flagged.add(pfn);
+        if (wanted === 'blocks' && startsBlock(rows, row, endRow))
+          blockEnd = row + FRAMES_PER_BLOCK;
+        if ((flags & PAGE_FLAG.exclusive) === 0) counted.add(pfn);
+        if (row < blockEnd) flagged.add(pfn);
       }
     }
   }
+  const countedPfns = counted.sorted();
+  const counts = files.counts.read(countedPfns);
+  for (const [index, count] of counts.entries()) {
+    if (count === 0) flagged.add(countedPfns[index] ?? 0);
+  }
+  const flaggedPfns = flagged.sorted();
+  for (const pfn of flaggedPfns) counted.add(pfn);
   const pfn = counted.sorted();
-  const mapcount = files.counts.read(pfn);
-  for (const [index, count] of mapcount.entries()) if (count === 0) flagged.add(pfn[index] ?? 0);
-  return { pfn, mapcount, flags: spread(flagged.sorted(), files.flags, pfn) };
+  return {
+    pfn,
+    mapcount: spread(countedPfns, counts, pfn, EXCLUSIVE_MAPCOUNT),
+    flags: spread(flaggedPfns, files.flags.read(flaggedPfns), pfn, 0),
+  };
 }
 
-/** Flags of some frames of a sorted list; 0 for the others. */
-function spread(wanted: Uint32Array, file: FrameFile, pfn: Uint32Array): Uint32Array {
-  const known = file.read(wanted);
-  const flags = new Uint32Array(pfn.length);
+/** Values of some frames of a sorted list; `other` for the rest. */
+function spread(
+  some: Uint32Array,
+  values: Uint32Array,
+  pfn: Uint32Array,
+  other: number,
+): Uint32Array {
+  const spreadOut = new Uint32Array(pfn.length).fill(other);
   let index = 0;
-  for (const [row, frame] of wanted.entries()) {
+  for (const [row, frame] of some.entries()) {
     while (pfn[index] !== frame) index++;
-    flags[index] = known[row] ?? 0;
+    spreadOut[index] = values[row] ?? other;
   }
-  return flags;
+  return spreadOut;
 }
 
 /** The files with facts on page frames. Opening them needs CAP_SYS_ADMIN. */

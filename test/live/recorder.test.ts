@@ -1,6 +1,14 @@
 /** What a recording of a real program holds, however it ends. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -25,6 +33,24 @@ const STORM_PROGRAM = [
   '    for page in range(0, 16 << 20, 4096): memory[page] = 1',
   '    memory.close()',
 ].join('\n');
+
+/** The same in two processes, as fast as the kernel can, for up to two seconds. */
+const STORM_IN_C = `
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+int main(void) {
+  fork();
+  time_t end = time(0) + 2;
+  while (time(0) < end) {
+    char *memory = mmap(0, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (long at = 0; at < 64 << 20; at += 4096) memory[at] = 1;
+    munmap(memory, 64 << 20);
+  }
+  while (wait(0) > 0);
+}
+`;
 
 let directory = '';
 let path = '';
@@ -135,7 +161,7 @@ it('ends with the command, also when that is killed', async () => {
 });
 
 it('stays readable when the disk is full', async () => {
-  const size = 'size=1300k';
+  const size = 'size=1160k';
   expect(spawnSync('mount', ['-t', 'tmpfs', '-o', size, 'tmpfs', directory]).status).toBe(0);
   try {
     const cli = startCli(['record', '-o', path, '--', '/usr/bin/python3', '-c', STORM_PROGRAM]);
@@ -165,6 +191,21 @@ it('counts lost events and says so', async () => {
   const counts = await decode();
   expect(counts.events).toBe(report.events);
   expect(counts.lost).toBe(report.lostEvents);
+});
+
+it('loses nothing when two processes do nothing but fault', async () => {
+  const program = join(directory, 'storm');
+  writeFileSync(`${program}.c`, STORM_IN_C);
+  expect(spawnSync('clang', ['-O1', '-o', program, `${program}.c`]).status).toBe(0);
+  const options = ['--json', '--deep', '--snapshot-every', 'never'];
+  const cli = startCli(['record', ...options, '-o', path, '--', program]);
+  expect((await cli.ended).code).toBe(0);
+  const report = JSON.parse(cli.stdout);
+  const perSecond = Math.round((report.events * 1000) / report.durationMs);
+  process.stdout.write(`fault storm: ${report.events} events, ${perSecond} per second\n`);
+  expect(report.lostEvents).toBe(0);
+  expect(report.events).toBeGreaterThan(50_000);
+  expect((await decode()).events).toBe(report.events);
 });
 
 it('attaches to a process and lets it run on', async () => {

@@ -116,7 +116,7 @@ function scheduleOf(options: Options): SnapshotSchedule | undefined {
   if (snapshotEvery === undefined) return DEFAULT_SCHEDULE;
   if (snapshotEvery === 'never') return undefined;
   const firstMs = parseDurationMs(snapshotEvery, '--snapshot-every');
-  return { firstMs, factor: 1, longestMs: firstMs };
+  return { firstMs, factor: 1, longestMs: firstMs, mostPausedShare: 1 };
 }
 
 function recordOptionsOf(target: RecordTarget, options: Options): RecordOptions {
