@@ -54,7 +54,12 @@ describe('folio_mkclean', () => {
     f.run({ op: 'mprotect', p: 0, at: 40, n: 8, prot: 'r' });
     clean(f, f.folio(8));
     f.write(8, 1, 9);
+    const visited: number[] = [];
+    f.kernel.notifiers.add(f.mm(), {
+      rangeStart: (_mm, start) => void visited.push(start - f.vpn(0)),
+    });
     expect([clean(f, f.folio(8)), f.text(80), f.text(40)]).toEqual([1, before, 'y']);
+    expect(visited).toEqual([8, 40]);
   });
 
   it('finds nothing in anonymous memory and for folios that nothing maps', () => {
