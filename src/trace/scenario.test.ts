@@ -89,6 +89,14 @@ describe('scenarios', () => {
     expect(() => parseOperation(line)).toThrow(message);
   });
 
+  it('of a process that was never created are refused, of one that has ended not', () => {
+    const text = '{"op":"fork","p":0,"c":1}\n{"op":"exit","p":1}\n{"op":"exit","p":1}\n';
+    expect(parseScenario(text, 'a')).toHaveLength(3);
+    expect(() => parseScenario(`${text}{"op":"exit","p":2}`, 'a')).toThrow(
+      'a:4: exit: process 2 was never created',
+    );
+  });
+
   it('are refused with file and line, also from a file', async () => {
     const path = join(temporaryDirectory(), 'a.ops.jsonl');
     writeFileSync(path, '{"op":"drain"}\n{"op":"fork"}\n');

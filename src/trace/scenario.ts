@@ -67,28 +67,43 @@ export function parseScenario(text: string, name: string): Operation[] {
 
 /** Parses a scenario line by line; `name` is the file for messages. */
 export function parseScenarioLines(lines: Iterable<string>, name: string): Operation[] {
-  const operations: Operation[] = [];
-  let lineNumber = 0;
-  for (const line of lines) {
-    lineNumber += 1;
-    addLine(operations, line, name, lineNumber);
-  }
-  return operations;
+  const builder = new ScenarioBuilder(name);
+  for (const line of lines) builder.addLine(line);
+  return builder.operations;
 }
 
-/** Parses one line onto the end of `operations`, unless it is empty. */
-export function addLine(
-  operations: Operation[],
-  line: string,
-  name: string,
-  lineNumber: number,
-): void {
-  if (line.trim() === '') return;
-  try {
-    operations.push(parseOperation(line));
-  } catch (error) {
-    if (!(error instanceof RmapError)) throw error;
-    throw inputError(`${name}:${lineNumber}: ${error.message}`);
+/** Takes the lines of a scenario, and refuses operations by processes that nothing has created. */
+export class ScenarioBuilder {
+  readonly operations: Operation[] = [];
+  readonly #name: string;
+  readonly #created = new Set([0]);
+  #lineNumber = 0;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** Parses one line onto the end of `operations`, unless it is empty. */
+  addLine(line: string): void {
+    this.#lineNumber += 1;
+    if (line.trim() === '') return;
+    try {
+      const operation = parseOperation(line);
+      this.#checkProcesses(operation);
+      this.operations.push(operation);
+    } catch (error) {
+      if (!(error instanceof RmapError)) throw error;
+      throw inputError(`${this.#name}:${this.#lineNumber}: ${error.message}`);
+    }
+  }
+
+  #checkProcesses(operation: Operation): void {
+    const { op, p, q, c } = operation as { op: string; p?: number; q?: number; c?: number };
+    for (const process of [p, q]) {
+      if (process === undefined || this.#created.has(process)) continue;
+      throw inputError(`${op}: process ${process} was never created`);
+    }
+    if (c !== undefined) this.#created.add(c);
   }
 }
 
