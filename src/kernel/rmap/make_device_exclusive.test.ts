@@ -149,6 +149,14 @@ describe('the CPU gets such a page back', () => {
     expect(f.read(17)).toEqual([7]);
   });
 
+  it('read-only if it is not exclusive any more, so that a write copies it', () => {
+    const f = written();
+    const pfn = claimed(f);
+    f.kernel.memory.flags[pfn] &= ~PG_ANON_EXCLUSIVE;
+    f.run({ op: 'fault', p: 0, at: 16, write: 0 });
+    expect([f.text(16), f.pfn(16), f.broken]).toEqual(['-', pfn, []]);
+  });
+
   it('clean if the folio is clean', () => {
     const f = written();
     const pfn = claimed(f);
