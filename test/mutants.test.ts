@@ -9,6 +9,8 @@ import { ANON_VMA_MUTANTS } from './mutants/anon_vma_mutants.js';
 import { COUNT_MUTANTS } from './mutants/count_mutants.js';
 import { judge } from './mutants/judge.js';
 import { LoadedKernel } from './mutants/kernel_loader.js';
+import { explore } from './mutants/race.js';
+import { RACES } from './mutants/races.js';
 import { SHARING_MUTANTS } from './mutants/sharing_mutants.js';
 import { SWAP_MUTANTS } from './mutants/swap_mutants.js';
 
@@ -21,5 +23,16 @@ describe('mutants of the kernel', () => {
     expect(right.crash).toBeUndefined();
     const wrong = await judge(new LoadedKernel(build, edits), steps, profile);
     expect(wrong.broken, `${wrong.problems.join('\n')}\n${wrong.crash}`).toContain(broken);
+  });
+});
+
+describe('mutants that need another CPU', () => {
+  test.each(RACES)('$name', async (race) => {
+    const right = await explore(race, []);
+    expect(right.problems, 'where the rule is right').toEqual([]);
+    expect(right.orders).toBeGreaterThan(3);
+    const wrong = await explore(race, race.edits);
+    const found = wrong.problems.slice(0, 5).join('\n');
+    expect([...wrong.broken], `found ${found}`).toContain(race.broken);
   });
 });

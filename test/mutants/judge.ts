@@ -47,10 +47,15 @@ export class Judge {
     this.oracle = new ContentOracle(machine);
   }
 
-  /** Judges the machine after an operation. */
-  after(operation: Operation, result: OperationResult): void {
+  /** An operation is done; others may be in progress. */
+  note(operation: Operation, result: OperationResult): void {
+    this.add(CONTENT_INVARIANT, this.oracle.shadow.observe(operation, result));
+  }
+
+  /** No operation is in progress. */
+  atRest(): void {
     for (const { id, problems } of findViolations(this.machine.kernel)) this.add(id, problems);
-    this.add(CONTENT_INVARIANT, this.oracle.after(operation, result));
+    this.add(CONTENT_INVARIANT, this.oracle.atRest());
   }
 
   add(id: string, problems: readonly string[]): void {
@@ -78,7 +83,8 @@ export async function judge(
       }
       const result = machine.apply(step);
       results.push(result);
-      verdict.after(step, result);
+      verdict.note(step, result);
+      verdict.atRest();
     }
   } catch (error) {
     crash = error instanceof Error ? error.message : String(error);

@@ -27,11 +27,12 @@ export class ContentOracle {
 
   /** What is wrong after the operation, one sentence each; empty if memory holds what it should. */
   after(operation: Operation, result: OperationResult): string[] {
-    return [
-      ...this.shadow.observe(operation, result),
-      ...this.wrongMappings(),
-      ...this.wrongPins(),
-    ];
+    return [...this.shadow.observe(operation, result), ...this.atRest()];
+  }
+
+  /** What is mapped or pinned and should not be, when no operation is in progress. */
+  atRest(): string[] {
+    return [...this.wrongMappings(), ...this.wrongPins()];
   }
 
   /** Present entries that show a page with another content. */

@@ -2,7 +2,7 @@ import { NIL } from '../../base/units.js';
 import { EFAULT, EHWPOISON, ENOMEM } from '../errno.js';
 import { followHugetlbPage } from '../hugetlb/gup.js';
 import type { Kernel } from '../kernel.js';
-import type { Op } from '../op/prims.js';
+import { readPoint, type Op } from '../op/prims.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
 import { PG_DIRTY } from '../phys/page_flags.js';
 import { PTE_DIRTY, PTE_LEAF, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE } from '../pgtable/pte.js';
@@ -74,6 +74,8 @@ export function checkVmaFlags(vma: Vma, flags: number): number {
 
 function* followOrFault(kernel: Kernel, vma: Vma, vpn: number, flags: number): Op<number> {
   for (let attempt = 0; attempt < RETRY_LIMIT; attempt += 1) {
+    // Between a fault and the next look at the entry others may change it.
+    yield* readPoint('pte', vpn);
     const found = followPage(kernel, vma, vpn, flags);
     if (found >= 0) return found;
     let faultFlags = (flags & FOLL_WRITE) === 0 ? 0 : FAULT_WRITE;

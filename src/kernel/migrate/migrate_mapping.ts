@@ -73,8 +73,9 @@ export function moveFolioState(kernel: Kernel, source: number, target: number): 
     }
   }
   migrateKsm(kernel, source, target);
-  // A large anonymous folio stays one until it is freed, for its statistics.
-  if ((flags[source] & PG_HEAD) === 0 || !isAnon) mapping[source] = 0;
+  // An anonymous folio stays one until it is freed: a fork or munmap that meets a migration entry
+  // meanwhile must count it as what it is.
+  if (!isAnon) mapping[source] = 0;
   flags[source] &= ~(PG_SWAPCACHE | PG_PRIVATE | PG_DIRTY);
   return 0;
 }

@@ -1,0 +1,148 @@
+/** Two operations at once, in every order that one interruption allows. */
+import type { Machine } from '../../src/kernel/machine.js';
+import type { Op, Point } from '../../src/kernel/op/prims.js';
+import type { Operation, OperationResult } from '../../src/kernel/operation.js';
+import type { Profile } from '../../src/kernel/profile.js';
+import { Judge, newMachine, type Step } from './judge.js';
+import { LoadedKernel, type Edit } from './kernel_loader.js';
+
+/** A bug that needs two CPUs. */
+export interface Race {
+  readonly name: string;
+  /** Where CPUs may come in beside the declared points; made for both, right rule and wrong. */
+  readonly setting?: readonly Edit[];
+  readonly edits: readonly Edit[];
+  /** Before the two begin. */
+  readonly setUp: readonly Step[];
+  /** Is interrupted once, at each of its points in turn. */
+  readonly first: Operation;
+  /** Runs meanwhile, as far as locks let it. By hand: what this engine has no operation for. */
+  readonly second: readonly Step[];
+  /** The first begins only when the second has come to this point. */
+  readonly secondWaitsAt?: (point: Point) => boolean;
+  /** Afterwards. */
+  readonly afterwards?: readonly Operation[];
+  readonly broken: string;
+  readonly profile?: Partial<Profile>;
+}
+
+/** More steps than any operation here takes. */
+const STEP_LIMIT = 20_000;
+
+/** An operation on a CPU of its own. */
+class Task {
+  /** What it is about to do. */
+  pending: Point | undefined = undefined;
+  isDone = false;
+  private readonly operation: Operation;
+  private readonly run: Op<OperationResult>;
+  private readonly verdict: Judge;
+
+  constructor(machine: Machine, operation: Operation, verdict: Judge) {
+    this.operation = operation;
+    this.run = machine.applyOp(operation);
+    this.verdict = verdict;
+  }
+
+  /** Whether it waits for a lock. */
+  get isBlocked(): boolean {
+    const { pending } = this;
+    if (pending === undefined || typeof pending.object === 'string') return false;
+    const { readers, writers } = pending.object;
+    if (pending.kind === 'acquireRead') return writers !== 0;
+    return pending.kind === 'acquireWrite' && (readers !== 0 || writers !== 0);
+  }
+
+  /** Goes to its next point. */
+  step(): void {
+    const next = this.run.next();
+    this.isDone = next.done === true;
+    this.pending = next.done === true ? undefined : next.value;
+    if (next.done === true) this.verdict.note(this.operation, next.value);
+  }
+
+  /** Goes on until it is done, must wait, or `stops` says so. */
+  go(stops: (point: Point) => boolean = () => false): void {
+    for (let steps = 0; !this.isDone && !this.isBlocked; steps += 1) {
+      if (steps > STEP_LIMIT) throw new Error('an operation does not end');
+      if (this.pending !== undefined && stops(this.pending)) return;
+      this.step();
+    }
+  }
+}
+
+/** What broke in any of the orders; `orders` is how many there are. */
+export async function explore(
+  race: Race,
+  edits: readonly Edit[],
+): Promise<{ readonly broken: ReadonlySet<string>; readonly problems: string[]; orders: number }> {
+  const broken = new Set<string>();
+  const problems: string[] = [];
+  const loaded = new LoadedKernel('check', [...(race.setting ?? []), ...edits]);
+  for (let interruptedAt = 0; interruptedAt < STEP_LIMIT; interruptedAt += 1) {
+    const { verdict, isLast } = await runOnce(race, loaded, interruptedAt);
+    for (const id of verdict.broken) broken.add(id);
+    problems.push(...verdict.problems.map((problem) => `after ${interruptedAt} steps: ${problem}`));
+    if (isLast) return { broken, problems, orders: interruptedAt + 1 };
+  }
+  throw new Error('the first operation does not end');
+}
+
+async function runOnce(
+  race: Race,
+  loaded: LoadedKernel,
+  interruptedAt: number,
+): Promise<{ readonly verdict: Judge; readonly isLast: boolean }> {
+  const machine = await newMachine(loaded, race.profile);
+  const verdict = new Judge(machine);
+  for (const step of race.setUp) perform(machine, step, verdict);
+  const first = new Task(machine, race.first, verdict);
+  const rest = [...race.second];
+  let second: Task | undefined;
+  let isLast = false;
+  try {
+    if (race.secondWaitsAt !== undefined) {
+      const operation = rest.shift();
+      if (operation === undefined || typeof operation === 'function') throw new Error('no second');
+      second = new Task(machine, operation, verdict);
+      second.go(race.secondWaitsAt);
+    }
+    for (let steps = 0; steps < interruptedAt && !first.isDone && !first.isBlocked; steps += 1) {
+      first.step();
+    }
+    isLast = first.isDone || first.isBlocked;
+    for (;;) {
+      second?.go();
+      if (second !== undefined && !second.isDone) {
+        const before = first.pending;
+        first.go();
+        if (!first.isDone && first.pending === before) throw new Error('both wait');
+        continue;
+      }
+      const step = rest.shift();
+      if (step === undefined) break;
+      second = undefined;
+      if (typeof step === 'function') step(machine);
+      else second = new Task(machine, step, verdict);
+    }
+    first.go();
+    if (!first.isDone) throw new Error('the first waits for nobody');
+    // Which of the two came last at a page is not known: what was advised away may be gone.
+    for (const step of race.second) {
+      if (typeof step !== 'function' && step.op === 'madvise') verdict.note(step, { ret: -1 });
+    }
+    verdict.atRest();
+    for (const operation of race.afterwards ?? []) perform(machine, operation, verdict);
+  } catch (error) {
+    verdict.add('crash', [error instanceof Error ? error.message : String(error)]);
+  }
+  return { verdict, isLast };
+}
+
+function perform(machine: Machine, step: Step, verdict: Judge): void {
+  if (typeof step === 'function') step(machine);
+  else {
+    verdict.note(step, machine.apply(step));
+    verdict.atRest();
+  }
+}
