@@ -2,43 +2,25 @@ import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { RmapError } from '../base/errors.js';
 import { PAGE_SIZE_BYTES } from '../base/units.js';
-import { PAGE_FLAG } from '../query/page_map.js';
-import type { MemoryObject, ObjectDescriptor, ObjectMapping } from '../query/who_object.js';
-import { PageRowsBuilder } from './page_rows.js';
-import { PagemapBuffer, PagemapFile } from './pagemap_file.js';
-import { lengthBytes, parseMaps } from './proc_text.js';
+import type { MemoryObject, ObjectDescriptor } from '../query/who_object.js';
+import { isHidden, look } from './look.js';
+import { MappingSurvey } from './mapping_survey.js';
+import type { ProcessVma } from './mapping_survey.js';
+import { parseMaps } from './proc_text.js';
 import type { MapsEntry } from './proc_text.js';
 import { errorCodeOf, isGone, listPids, readStat } from './processes.js';
 
-/** A mapping with its process. */
-export interface ProcessVma {
-  readonly pid: number;
-  readonly vma: MapsEntry;
-}
-
 const DELETED = ' (deleted)';
-
-function isHidden(error: unknown): boolean {
-  const code = errorCodeOf(error);
-  return code === 'EACCES' || code === 'EPERM';
-}
-
-/** Runs a look at a process; `undefined` if it is gone or hidden, which is noted. */
-function look<T>(pid: number, denied: Set<number>, read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (isHidden(error)) denied.add(pid);
-    else if (!isGone(error)) throw error;
-    return undefined;
-  }
-}
 
 /** Mappings whose line in maps contains a text; the other lines are not parsed. */
 function vmasWith(pid: number, text: string, denied: Set<number>): MapsEntry[] {
   const maps = look(pid, denied, () => readFileSync(`/proc/${pid}/maps`, 'utf8')) ?? '';
-  if (!maps.includes(text)) return [];
-  const lines = maps.split('\n').filter((line) => line.includes(text));
+  const lines: string[] = [];
+  for (let at = maps.indexOf(text); at >= 0;) {
+    const end = maps.indexOf('\n', at + text.length);
+    lines.push(maps.slice(maps.lastIndexOf('\n', at) + 1, end));
+    at = end < 0 ? -1 : maps.indexOf(text, end);
+  }
   return parseMaps(lines.join('\n'), `/proc/${pid}/maps`);
 }
 
@@ -147,33 +129,6 @@ function mappedStats(pid: number, vma: MapsEntry): Stats | undefined {
   }
 }
 
-function mappingOf({ pid, vma }: ProcessVma, buffer: PagemapBuffer): ObjectMapping {
-  const rows = new PageRowsBuilder();
-  let touched = 0;
-  let copied = 0;
-  const pagemap = look(pid, new Set(), () => new PagemapFile(pid, buffer));
-  if (pagemap !== undefined) {
-    pagemap.readRange(vma.startVpn, vma.endVpn, rows);
-    pagemap.close();
-    const { flags, length } = rows.rows();
-    for (let row = 0; row < length; row++) {
-      if (((flags[row] ?? 0) & PAGE_FLAG.file) !== 0) touched++;
-      else copied++;
-    }
-  }
-  return {
-    pid,
-    comm: readStat(pid)?.comm ?? '',
-    vmaStart: `0x${(vma.startVpn * PAGE_SIZE_BYTES).toString(16)}`,
-    vmaEnd: `0x${(vma.endVpn * PAGE_SIZE_BYTES).toString(16)}`,
-    vmaPermissions: vma.permissions,
-    offsetBytes: vma.offsetBytes,
-    lengthBytes: lengthBytes(vma),
-    touchedBytes: touched * PAGE_SIZE_BYTES,
-    copiedBytes: copied * PAGE_SIZE_BYTES,
-  };
-}
-
 /** Device numbers of file systems in memory: major 0 has none on disk but network ones. */
 function memoryDevices(): ReadonlySet<string> {
   const devices = new Set<string>();
@@ -192,7 +147,7 @@ function strippedName(name: string): string {
 }
 
 function objectsOf(collector: ObjectCollector, type: MemoryObject['type']): MemoryObject[] {
-  const buffer = new PagemapBuffer();
+  const survey = new MappingSurvey();
   const inMemory = memoryDevices();
   return collector.objects().map(({ name, device, inode, stats, vmas, descriptors }) => {
     const isMemory = type === 'memory file' || inMemory.has(device);
@@ -204,7 +159,7 @@ function objectsOf(collector: ObjectCollector, type: MemoryObject['type']): Memo
       isDeleted: stats === undefined ? name.endsWith(DELETED) : stats.nlink === 0,
       sizeBytes: stats?.size ?? 0,
       memoryBytes: isMemory && stats !== undefined ? stats.blocks * 512 : undefined,
-      mappings: vmas.map((vma) => mappingOf(vma, buffer)),
+      mappings: survey.mappingsOf(vmas),
       descriptors,
     };
   });
@@ -315,7 +270,6 @@ export function findSegment(id: number): FoundObjects {
   const collector = new ObjectCollector();
   collector.addVmas('/SYSV', (vma) => vma.name.startsWith('/SYSV') && vma.inode === id);
   const [found] = collector.objects();
-  const buffer = new PagemapBuffer();
   const key = (segment.key >>> 0).toString(16).padStart(8, '0');
   return {
     deniedPids: [...collector.denied],
@@ -328,7 +282,7 @@ export function findSegment(id: number): FoundObjects {
         isDeleted: (segment.mode & SHM_DEST) !== 0,
         sizeBytes: segment.sizeBytes,
         memoryBytes: segment.rssBytes + segment.swapBytes,
-        mappings: (found?.vmas ?? []).map((vma) => mappingOf(vma, buffer)),
+        mappings: new MappingSurvey().mappingsOf(found?.vmas ?? []),
         descriptors: [],
       },
     ],

@@ -2,24 +2,23 @@ import { RmapError } from '../base/errors.js';
 import { PAGE_SIZE_BYTES } from '../base/units.js';
 import type { PageEvidence, PageMapping } from '../query/who_page.js';
 import type { WhoTarget } from '../query/who_target.js';
-import { findFileVmas } from './find_objects.js';
-import type { ProcessVma } from './find_objects.js';
+import { findFileVmas, findMappingsOfFile } from './find_objects.js';
+import type { ProcessVma } from './mapping_survey.js';
 import { FrameInspector, likelyMappers } from './frame_facts.js';
+import { MappingReader } from './mapping_reader.js';
 import { PageEntryReader } from './page_entries.js';
+import type { PageEntry } from './page_entries.js';
 import { PagemapBuffer } from './pagemap_file.js';
 import { readProcessPages } from './process_pages.js';
-import { findMapping } from './proc_text.js';
 import type { MapsEntry } from './proc_text.js';
-import { errorCodeOf, isGone, listPids, processId, readProcText, readStatus } from './processes.js';
+import { errorCodeOf, isGone, listPids, processId, readNameAndPins } from './processes.js';
 
-/** A place where a page may be mapped. */
+/** A place where a page may be mapped, with what is known of it already. */
 interface Place {
   readonly pid: number;
   readonly vpn: number;
-}
-
-function vmaAt(pid: number, vpn: number): MapsEntry | undefined {
-  return findMapping(readProcText(pid, 'maps') ?? '', vpn, `/proc/${pid}/maps`);
+  readonly entry?: PageEntry;
+  readonly vma?: MapsEntry;
 }
 
 /** Where mappings of a file show one of its pages. */
@@ -43,6 +42,7 @@ export class PageFinder {
   readonly #startMs = performance.now();
   readonly #frames = new FrameInspector();
   readonly #entries = new PageEntryReader();
+  readonly #mappings = new MappingReader();
   readonly #pids = listPids();
 
   constructor(target: string) {
@@ -56,7 +56,7 @@ export class PageFinder {
   /** The page at an address of a process. */
   atAddress(pid: number, vpn: number): PageEvidence {
     if (processId(pid) === undefined) throw new RmapError('usage', `there is no process ${pid}`);
-    const vma = vmaAt(pid, vpn);
+    const vma = this.#mappings.at(pid, vpn);
     if (vma === undefined) return this.#nothing('no mapping here');
     const entry = this.#entries.entry(pid, vpn);
     if (entry === undefined || this.#entries.deniedPids.has(pid)) {
@@ -86,7 +86,8 @@ export class PageFinder {
   }
 
   /** A page of a file with all its mappings; found through any process that has touched it. */
-  ofFile(vmas: readonly ProcessVma[], pageIndex: number): PageEvidence {
+  ofFile(path: string, pageIndex: number): PageEvidence {
+    const vmas = findMappingsOfFile(path);
     for (const { pid, vpn } of placesIn(vmas, pageIndex)) {
       const entry = this.#entries.entry(pid, vpn);
       if (entry?.isPresent !== true || !entry.isFile) continue;
@@ -130,7 +131,7 @@ export class PageFinder {
     const places: Place[] = [];
     for (const pid of this.#pids) {
       const entry = this.#entries.entry(pid, vpn);
-      if (entry?.isPresent === true && entry.pfn === pfn) places.push({ pid, vpn });
+      if (entry?.isPresent === true && entry.pfn === pfn) places.push({ pid, vpn, entry });
     }
     const isComplete = wanted.isMapcountExact && places.length >= wanted.mapcount;
     return this.#mappingsAt(pfn, isComplete ? places : this.#searchAll(pfn));
@@ -173,7 +174,7 @@ export class PageFinder {
     for (const pid of likelyMappers(pfn, this.#pids)) {
       const [vpn] = this.#search(pid, pfn);
       if (vpn === undefined) continue;
-      const vma = vmaAt(pid, vpn);
+      const vma = this.#mappings.at(pid, vpn);
       if (vma !== undefined) return { pid, vpn, vma };
     }
     return undefined;
@@ -182,12 +183,13 @@ export class PageFinder {
   #mappingsAt(pfn: number, places: readonly Place[]): PageMapping[] {
     const mappings: PageMapping[] = [];
     const frameFlags = this.#frames.flags(pfn);
-    for (const { pid, vpn } of places) {
-      const entry = this.#entries.entry(pid, vpn);
+    for (const place of places) {
+      const { pid, vpn } = place;
+      const entry = place.entry ?? this.#entries.entry(pid, vpn);
       if (entry?.pfn !== pfn) continue;
-      const vma = vmaAt(pid, vpn);
+      const vma = place.vma ?? this.#mappings.at(pid, vpn);
       if (vma === undefined) continue;
-      const status = readStatus(pid);
+      const status = readNameAndPins(pid);
       mappings.push({
         pid,
         comm: status?.name ?? '',
@@ -217,12 +219,8 @@ export function findPage(
 }
 
 /** Answers a question about one page of a file. */
-export function findFilePage(
-  target: string,
-  vmas: readonly ProcessVma[],
-  pageIndex: number,
-): PageEvidence {
-  return withFinder(target, (finder) => finder.ofFile(vmas, pageIndex));
+export function findFilePage(target: string, path: string, pageIndex: number): PageEvidence {
+  return withFinder(target, (finder) => finder.ofFile(path, pageIndex));
 }
 
 function withFinder(target: string, ask: (finder: PageFinder) => PageEvidence): PageEvidence {

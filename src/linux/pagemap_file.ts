@@ -49,6 +49,23 @@ export class PagemapFile {
     return true;
   }
 
+  /** Calls `visit` with the words of pages from `startVpn` up to `endVpn`: first page, number. */
+  visitRange(
+    startVpn: number,
+    endVpn: number,
+    visit: (words: Uint32Array, vpn: number, count: number) => void,
+  ): void {
+    const { words, bytes } = this.#buffer;
+    for (let vpn = startVpn; vpn < endVpn;) {
+      const want = Math.min(CHUNK_ENTRIES, endVpn - vpn) * ENTRY_BYTES;
+      const count = Math.floor(readSync(this.#fd, bytes, 0, want, vpn * ENTRY_BYTES) / ENTRY_BYTES);
+      if (count === 0) return;
+      visit(words, vpn, count);
+      this.#buffer.entriesRead += count;
+      vpn += count;
+    }
+  }
+
   close(): void {
     closeSync(this.#fd);
   }

@@ -69,6 +69,12 @@ export function parseMaps(text: string, file: string): MapsEntry[] {
   return entries;
 }
 
+/** First page number behind the mapping of a line that starts at `line`; NaN if it is cut off. */
+export function endOfMapsLine(text: string, line: number): number {
+  const dash = text.indexOf('-', line);
+  return parsePage(text.slice(dash + 1, text.indexOf(' ', dash)));
+}
+
 /**
  * The mapping that holds a page, from the text of /proc/PID/maps; only its line is parsed. Lines
  * ascend by address.
@@ -77,9 +83,7 @@ export function findMapping(text: string, vpn: number, file: string): MapsEntry 
   for (let line = 0; line < text.length;) {
     const newline = text.indexOf('\n', line);
     const end = newline < 0 ? text.length : newline;
-    const dash = text.indexOf('-', line);
-    const behind = parsePage(text.slice(dash + 1, text.indexOf(' ', dash)));
-    if (vpn < behind) {
+    if (vpn < endOfMapsLine(text, line)) {
       const entry = parseMapsLine(text.slice(line, end), file);
       return entry.startVpn <= vpn ? entry : undefined;
     }

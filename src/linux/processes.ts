@@ -81,6 +81,17 @@ export function isAlive(id: ProcessId): boolean {
   return stat !== undefined && stat.startTicks === id.startTicks && !/[ZX]/.test(stat.state);
 }
 
+/** Name of a process and its pinned memory: the two of its fields that a page asks for. */
+export function readNameAndPins(
+  pid: number,
+): { readonly name: string; readonly pinnedKib: number } | undefined {
+  const text = readProcText(pid, 'status');
+  if (text === undefined) return undefined;
+  const name = text.slice('Name:\t'.length, text.indexOf('\n'));
+  const pins = text.indexOf('\nVmPin:');
+  return { name, pinnedKib: pins < 0 ? 0 : Number.parseInt(text.slice(pins + 7, pins + 32), 10) };
+}
+
 export function readStatus(pid: number): ProcessStatus | undefined {
   const text = readProcText(pid, 'status');
   if (text === undefined) return undefined;
@@ -116,6 +127,18 @@ export function readCgroup(pid: number): string {
 export function readUnifiedCgroup(pid: number | 'self'): string | undefined {
   const text = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
   return /^0::(.*)$/m.exec(text)?.[1];
+}
+
+/**
+ * Children of a process, ascending. The kernel lists them with each thread that forked them
+ * (CONFIG_PROC_CHILDREN); without that all processes are asked for their parent.
+ */
+export function listChildren(parent: number): number[] {
+  const lists = listTids(parent).map((tid) => readProcText(parent, `task/${tid}/children`));
+  const children = lists.every((list) => list === undefined)
+    ? listPids().filter((pid) => readStat(pid)?.ppid === parent)
+    : lists.flatMap((list) => list?.trim().split(' ').map(Number) ?? []).filter((pid) => pid > 0);
+  return children.toSorted((left, right) => left - right);
 }
 
 /** The given processes and all their descendants that run now, ascending. */

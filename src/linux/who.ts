@@ -6,11 +6,11 @@ import type { WhoPageReport } from '../query/who_page.js';
 import { computeWhoProcess } from '../query/who_process.js';
 import type { WhoProcessReport } from '../query/who_process.js';
 import type { WhoTarget } from '../query/who_target.js';
-import { findFile, findMappingsOfFile, findMemfds, findSegment } from './find_objects.js';
+import { findFile, findMemfds, findSegment } from './find_objects.js';
 import type { FoundObjects } from './find_objects.js';
 import { findFilePage, findPage } from './find_page.js';
 import { takePicture } from './picture.js';
-import { listPids, processId, readStat, readStatus } from './processes.js';
+import { listChildren, processId, readStat, readStatus } from './processes.js';
 
 export type WhoReport = WhoPageReport | WhoObjectReport | WhoProcessReport;
 
@@ -26,14 +26,11 @@ interface Relatives {
 /** Parent, children and siblings of a process, as many as can be read quickly. */
 function findRelatives(pid: number): Relatives {
   const parent = readStat(pid)?.ppid ?? 0;
-  const relatives: number[] = [];
-  for (const candidate of listPids()) {
-    if (candidate === pid) continue;
-    const ppid = readStat(candidate)?.ppid ?? 0;
-    // Process 1 is everybody's last parent: its children are no family.
-    const isSibling = ppid === parent && parent > 1;
-    if (candidate === parent || ppid === pid || isSibling) relatives.push(candidate);
-  }
+  // Process 1 is everybody's last parent: its children are no family.
+  const siblings = parent > 1 ? listChildren(parent) : [];
+  const family = new Set([...(parent > 0 ? [parent] : []), ...listChildren(pid), ...siblings]);
+  family.delete(pid);
+  const relatives = [...family].toSorted((left, right) => left - right);
   const chosen: number[] = [];
   let totalKib = 0;
   for (const candidate of relatives) {
@@ -78,8 +75,7 @@ export function answerWho(text: string, target: WhoTarget): WhoReport {
       return computeWhoPage(findPage(text, target));
     case 'file': {
       if (target.pageIndex === undefined) return aboutObjects(text, () => findFile(target.path));
-      const vmas = findMappingsOfFile(target.path);
-      return computeWhoPage(findFilePage(text, vmas, target.pageIndex));
+      return computeWhoPage(findFilePage(text, target.path, target.pageIndex));
     }
     case 'memfd':
       return aboutObjects(text, () => {
