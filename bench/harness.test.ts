@@ -31,13 +31,13 @@ function setup(costNs: Readonly<Record<string, (size: number) => number>>, hash 
 }
 
 describe('runBenchmark', () => {
-  it('takes the time that a trial was told by the program that did the work', () => {
+  it('takes the time that a trial was told by the program that did the work', async () => {
     const { benchmark, options } = setup({ a: (size) => 5 * size });
     const told: Variant = {
       name: 'told',
       setup: (size) => ({ run: () => 7, elapsedNs: () => 100 * size }),
     };
-    const report = runBenchmark(
+    const report = await runBenchmark(
       {
         ...benchmark,
         sizes: [10],
@@ -53,9 +53,9 @@ describe('runBenchmark', () => {
     expect(report.problems).toEqual(['b: 20.0 times faster than told, budget 30']);
   });
 
-  it('interleaves the variants and reports time per item', () => {
+  it('interleaves the variants and reports time per item', async () => {
     const { benchmark, options, order } = setup({ a: (size) => 5 * size, b: (size) => 50 * size });
-    const report = runBenchmark({ ...benchmark, sizes: [10] }, options);
+    const report = await runBenchmark({ ...benchmark, sizes: [10] }, options);
     expect(order.slice(0, 6)).toEqual(['a', 'b', 'a', 'b', 'b', 'a']);
     expect(report.measurements.map((m) => [m.variant, m.medianNsPerItem, m.minNsPerItem])).toEqual([
       ['a', 5, 5],
@@ -65,28 +65,28 @@ describe('runBenchmark', () => {
     expect(report.problems).toEqual([]);
   });
 
-  it('fits the growth over the sizes', () => {
+  it('fits the growth over the sizes', async () => {
     const { benchmark, options } = setup({ a: (size) => 3 * size ** 2 });
-    const report = runBenchmark({ ...benchmark, budget: { maxSlope: 1.1 } }, options);
+    const report = await runBenchmark({ ...benchmark, budget: { maxSlope: 1.1 } }, options);
     expect(report.slope).toBeCloseTo(2);
     expect(report.problems).toEqual(['b: time grows as size^2.00, budget 1.1']);
   });
 
-  it('fails budgets of time and of ratio', () => {
+  it('fails budgets of time and of ratio', async () => {
     const { benchmark, options } = setup({ a: (size) => 10 * size, b: (size) => 20 * size });
     const budget = { maxNsPerItem: 9, minTimesFaster: 10 };
-    expect(runBenchmark({ ...benchmark, budget }, options).problems).toEqual([
+    expect((await runBenchmark({ ...benchmark, budget }, options)).problems).toEqual([
       'b: 10.0 ns per page, budget 9 ns',
       'b: 2.0 times faster than b, budget 10',
     ]);
     const kept = { maxNsPerItem: 10, minTimesFaster: 2 };
-    expect(runBenchmark({ ...benchmark, budget: kept }, options).problems).toEqual([]);
+    expect((await runBenchmark({ ...benchmark, budget: kept }, options)).problems).toEqual([]);
   });
 
-  it('notices a result that changes between rounds or variants', () => {
+  it('notices a result that changes between rounds or variants', async () => {
     let calls = 0;
     const { benchmark, options } = setup({ a: () => 1 }, () => calls++);
-    expect(runBenchmark(benchmark, options).problems[0]).toBe(
+    expect((await runBenchmark(benchmark, options)).problems[0]).toBe(
       'b: a gave two results for one input',
     );
     const constant = setup({ a: () => 1 });
@@ -96,15 +96,15 @@ describe('runBenchmark', () => {
       variants: [...constant.benchmark.variants, other],
       sameResult: true,
     };
-    expect(runBenchmark(differing, constant.options).problems).toContain(
+    expect((await runBenchmark(differing, constant.options)).problems).toContain(
       'b: the variants give different results',
     );
   });
 
-  it('runs once at the smoke size and judges no budget', () => {
+  it('runs once at the smoke size and judges no budget', async () => {
     const { benchmark, options, order } = setup({ a: () => 1000 });
     const strict = { ...benchmark, budget: { maxNsPerItem: 1 } };
-    const report = runBenchmark(strict, { ...options, smoke: true });
+    const report = await runBenchmark(strict, { ...options, smoke: true });
     expect(order).toEqual(['a']);
     expect(report.measurements.map((m) => m.size)).toEqual([2]);
     expect(report.problems).toEqual([]);

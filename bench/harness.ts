@@ -9,7 +9,7 @@ export interface Trial {
   /** Makes a fresh state; not timed. Called before every round. */
   prepare?(): void;
   /** Does the work once and returns a hash of the result, so that nothing is optimised away. */
-  run(): number;
+  run(): number | Promise<number>;
   /** Time of the last round by a clock of its own, for work that another process does. */
   elapsedNs?(): number;
   /** What the last round did, such as `nodesVisited`. */
@@ -83,10 +83,13 @@ const MAX_ROUNDS = 200;
 const MIN_ROUNDS_SLOW = 2;
 
 /** Runs one benchmark in all its sizes and judges it. */
-export function runBenchmark(benchmark: Benchmark, options: RunOptions): Report {
+export async function runBenchmark(benchmark: Benchmark, options: RunOptions): Promise<Report> {
   const sizes = options.smoke ? [benchmark.smokeSize] : benchmark.sizes;
   const problems: string[] = [];
-  const measurements = sizes.flatMap((size) => measure(benchmark, size, options, problems));
+  const measurements: Measurement[] = [];
+  for (const size of sizes) {
+    measurements.push(...(await measure(benchmark, size, options, problems)));
+  }
   const slope = slopeOf(benchmark, measurements);
   if (!options.smoke) problems.push(...brokenBudgets(benchmark, measurements, slope));
   return { name: benchmark.name, item: benchmark.item, measurements, slope, problems };
@@ -101,12 +104,12 @@ interface Lane {
   hash: number | undefined;
 }
 
-function measure(
+async function measure(
   benchmark: Benchmark,
   size: number,
   options: RunOptions,
   problems: string[],
-): Measurement[] {
+): Promise<Measurement[]> {
   const nowNs = options.nowNs ?? (() => Number(process.hrtime.bigint()));
   const lanes: Lane[] = benchmark.variants
     .filter((variant) => size <= (variant.maxSize ?? Infinity))
@@ -117,10 +120,11 @@ function measure(
       spentNs: 0,
       hash: undefined,
     }));
-  const runRound = (lane: Lane): void => {
+  const runRound = async (lane: Lane): Promise<void> => {
     lane.trial.prepare?.();
     const startNs = nowNs();
-    const hash = lane.trial.run();
+    const result = lane.trial.run();
+    const hash = typeof result === 'number' ? result : await result;
     const endNs = nowNs();
     lane.elapsedNs.push(lane.trial.elapsedNs?.() ?? endNs - startNs);
     lane.spentNs += endNs - startNs;
@@ -131,7 +135,7 @@ function measure(
   };
   if (!options.smoke) {
     for (const lane of lanes) {
-      runRound(lane);
+      await runRound(lane);
       lane.elapsedNs.length = 0; // the first round warms up
       lane.spentNs = 0;
     }
@@ -143,7 +147,7 @@ function measure(
     // Every second round goes backwards, so that no variant always follows the same one.
     for (const lane of rounds % 2 === 0 ? lanes.toReversed() : lanes) {
       if (rounds > MIN_ROUNDS_SLOW && lane.spentNs > options.timeMs * 1e6) continue;
-      runRound(lane);
+      await runRound(lane);
     }
     if (isEnough(rounds)) break;
   }

@@ -11,6 +11,7 @@ import { formatMemory, measureMemory } from './memory.bench.js';
 import { pageMapBenchmarks } from './page_map.bench.js';
 import { kernelReason } from './kernel_variant.js';
 import { recordingDecodeBenchmarks } from './recording_decode.bench.js';
+import { replayBenchmarks } from './replay.bench.js';
 
 /** Every benchmark, in the order of the report. */
 const benchmarks: readonly Benchmark[] = [
@@ -18,6 +19,7 @@ const benchmarks: readonly Benchmark[] = [
   ...intervalTreeBenchmarks,
   ...engineBenchmarks,
   ...recordingDecodeBenchmarks,
+  ...replayBenchmarks,
   ...pageMapBenchmarks,
 ];
 
@@ -49,7 +51,7 @@ function formatNs(value: number): string {
   ).padStart(10);
 }
 
-function main(args: readonly string[]): number {
+async function main(args: readonly string[]): Promise<number> {
   const smoke = args.includes('--smoke');
   const json = args.includes('--json');
   const timeAt = args.indexOf('--time');
@@ -64,11 +66,12 @@ function main(args: readonly string[]): number {
   const chosen = benchmarks.filter(
     ({ name }) => filters.length === 0 || filters.some((filter) => name.includes(filter)),
   );
-  const reports = chosen.map((benchmark) => {
-    const report = runBenchmark(benchmark, { smoke, timeMs });
+  const reports: Report[] = [];
+  for (const benchmark of chosen) {
+    const report = await runBenchmark(benchmark, { smoke, timeMs });
     if (!json) process.stdout.write(`${formatReport(report)}\n`);
-    return report;
-  });
+    reports.push(report);
+  }
   const memory =
     filters.length === 0 || filters.includes('memory') ? measureMemory(smoke) : undefined;
   if (memory !== undefined && !json) process.stdout.write(`${formatMemory(memory)}\n`);
@@ -89,4 +92,4 @@ function main(args: readonly string[]): number {
   return problems.length === 0 ? 0 : 1;
 }
 
-process.exitCode = main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2));
