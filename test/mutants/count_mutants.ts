@@ -92,9 +92,8 @@ export const COUNT_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'fault/copy_page_range.ts',
-        rule: '    if (isCow && (pte & PTE_WRITE) !== 0) flags[from + i] = pte & ~PTE_WRITE;\n    payload[to + i] = pfn;\n    flags[to + i] = pte & ~childClears;\n    copied += 1;',
-        wrong:
-          '    payload[to + i] = pfn;\n    flags[to + i] = pte & ~childClears;\n    copied += 1;',
+        rule: 'const parentClears = isCow ? PTE_WRITE : 0;',
+        wrong: 'const parentClears = 0;',
       },
     ],
     steps: [...written(0, 4), ...forks([0, 1])],

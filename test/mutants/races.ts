@@ -101,8 +101,8 @@ export const RACES: readonly Race[] = [
     setting: [
       {
         file: 'fault/copy_page_range.ts',
-        rule: 'const hasPinned = parent.mm.hasPinned;',
-        wrong: 'const hasPinned = child.mm.hasPinned;',
+        rule: 'const { hasPinned } = parent.mm;',
+        wrong: 'const { hasPinned } = child.mm;',
       },
       {
         file: 'syscalls/fork.ts',

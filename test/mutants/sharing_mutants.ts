@@ -130,8 +130,13 @@ export const SHARING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'fault/copy_page_range.ts',
-        rule: 'if (hasPinned && refcount[pfn] >= GUP_PIN_COUNTING_BIAS) {',
-        wrong: 'if (pfn < 0) {',
+        rule: 'if (hasPinned && refcount[pfn] >= GUP_PIN_COUNTING_BIAS) return i;',
+        wrong: '',
+      },
+      {
+        file: 'rmap/folio_rmap_dup.ts',
+        rule: 'if (parentVma.mm.hasPinned && mustCopy(kernel, head, parentVma)) return -EBUSY;',
+        wrong: '',
       },
     ],
     steps: [...written(0, 2), { op: 'pin', p: 0, at: 0, n: 1, id: 0 }, ...forks([0, 1])],
