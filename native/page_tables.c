@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +17,9 @@
 #define GIB (1ull << 30)
 /* The direct map starts at most so far below any table: more memory than we expect to meet. */
 #define DIRECT_MAP_TRIES 65536
+/* A page of ours may be on its way to another place. */
+#define LAYOUT_TRIES 20
+#define LAYOUT_PAUSE_US 2000
 
 uint64_t vmemmap_base;
 uint64_t direct_map_base;
@@ -82,13 +86,29 @@ static int walks_to(uint64_t pgd, uint64_t page, uint64_t frame) {
   return (entry & ENTRY_PRESENT) && (entry & PHYSICAL_MASK) / PAGE_BYTES == frame;
 }
 
+/* Nodes of a page cache's tree are marked in the low bits of the pointers to them. */
+#define TREE_MARK 3ull
+#define TREE_NODE 2ull
+#define TREE_LEVELS 16
+
 /*
- * Whether the memory map starts at `base`: the struct page of a file page then names the file.
- * A huge page of a file, or a page that moved while we looked, gives another base.
+ * Sets vmemmap_base by the first page of a file of ours: the first leaf of the file's tree is its
+ * struct page, which names the file. It is not if the page moved while we looked. Returns whether
+ * that worked; `leaf` is what was found.
  */
-static int is_memory_map(uint64_t base, uint64_t frame, uint64_t mapping) {
-  uint64_t seen = 0, address = base + frame * type_size("page") + need_field("folio", "mapping");
-  return !read_each(&address, 1, sizeof seen, &seen) && seen == mapping;
+static int find_memory_map(uint64_t frame, uint64_t mapping, uint64_t *leaf) {
+  uint64_t slot = mapping + need_field("address_space", "i_pages") +
+                  need_field("xarray", "xa_head");
+  uint64_t named = 0;
+  for (int level = 0; level < TREE_LEVELS; level++) {
+    *leaf = 0;
+    read_each(&slot, 1, sizeof *leaf, leaf);
+    if ((*leaf & TREE_MARK) != TREE_NODE) break;
+    slot = (*leaf & ~TREE_MARK) + need_field("xa_node", "slots");
+  }
+  vmemmap_base = *leaf - frame * type_size("page");
+  uint64_t owner = *leaf + need_field("folio", "mapping");
+  return !(*leaf & TREE_MARK) && !read_each(&owner, 1, sizeof named, &named) && named == mapping;
 }
 
 void find_memory_layout(void) {
@@ -97,7 +117,6 @@ void find_memory_layout(void) {
   char *memory = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (memory == MAP_FAILED) refuse("mmap: %s", strerror(errno));
   *(volatile char *)memory = 1;
-  uint64_t frame = frame_of_own_page(memory);
 
   struct vma_record *records = NULL;
   size_t room = 0;
@@ -107,13 +126,12 @@ void find_memory_layout(void) {
     if (records[i].start == (uintptr_t)memory) own = &records[i];
   if (!own || !own->mapping) refuse("the VMA iterator does not show our own mapping");
 
-  /* A file of one page: the head of its page-cache tree is the folio itself. */
-  uint64_t slot = own->mapping + need_field("address_space", "i_pages") +
-                  need_field("xarray", "xa_head");
-  uint64_t folio = 0;
-  read_each(&slot, 1, sizeof folio, &folio);
-  vmemmap_base = folio - frame * type_size("page");
-  if (!is_memory_map(vmemmap_base, frame, own->mapping)) refuse("cannot find the memory map");
+  uint64_t frame = frame_of_own_page(memory), leaf;
+  for (int tries = 0; !find_memory_map(frame, own->mapping, &leaf); tries++) {
+    if (tries == LAYOUT_TRIES) refuse("cannot find the memory map: page frame %" PRIx64 ", leaf %" PRIx64, frame, leaf);
+    usleep(LAYOUT_PAUSE_US);
+    frame = frame_of_own_page(memory);
+  }
 
   uint64_t page = (uintptr_t)memory / PAGE_BYTES;
   for (page_table_levels = 4; page_table_levels <= 5; page_table_levels++) {

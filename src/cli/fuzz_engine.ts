@@ -28,7 +28,7 @@ export interface EngineFuzzCounts {
 }
 
 /** Every so many scenarios run in the other build too, and are checked at the end. */
-const OTHER_BUILD_EVERY = 16;
+const OTHER_BUILD_EVERY = 61;
 
 type MachineClass = new (options: MachineOptions) => Machine;
 

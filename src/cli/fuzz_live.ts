@@ -17,6 +17,8 @@ export interface LiveFuzzCounts {
   operations: number;
   /** Scenarios on which the kernel did not answer the same twice. */
   unsteady: number;
+  /** Scenarios that ran out of hugetlb pages on a host that has lost some. */
+  untrusted: number;
 }
 
 export interface LiveFuzzOptions {
@@ -32,7 +34,7 @@ export interface LiveFuzzOptions {
 
 /** Runs the scenarios until one of the callbacks says that it is enough. */
 export async function fuzzLive(options: LiveFuzzOptions): Promise<LiveFuzzCounts> {
-  const counts: LiveFuzzCounts = { scenarios: 0, operations: 0, unsteady: 0 };
+  const counts: LiveFuzzCounts = { scenarios: 0, operations: 0, unsteady: 0, untrusted: 0 };
   const kernel = new ReopenedServer(options.onWait);
   const engine = (operations: readonly Operation[]): StateFile =>
     computeStates(operations, { check: options.check });
@@ -43,6 +45,7 @@ export async function fuzzLive(options: LiveFuzzOptions): Promise<LiveFuzzCounts
       counts.scenarios += 1;
       counts.operations += operations.length;
       if (finding.kind === 'unsteady') counts.unsteady += 1;
+      if (finding.kind === 'untrusted') counts.untrusted += 1;
       options.onScenario(counts.scenarios);
       if (finding.kind !== 'diverges') continue;
       const shrunk = await shrinkLive(kernel, operations, engine, options.mostTests, finding);

@@ -24,6 +24,8 @@ interface Counts {
   readonly operations: number;
   /** Of a live run: scenarios on which the kernel did not answer the same twice. */
   readonly unsteady?: number;
+  /** Of a live run: scenarios that ran out of hugetlb pages on a host that has lost some. */
+  readonly untrusted?: number;
 }
 
 /** Most candidates while a finding is made smaller: a live one takes milliseconds. */
@@ -124,10 +126,16 @@ function report(cli: Cli, options: Options, { counts, perSecond, found }: Outcom
     cli.printJson(json);
     return;
   }
-  const { scenarios, operations, unsteady } = counts;
+  const { scenarios, operations, unsteady, untrusted = 0 } = counts;
   const where = unsteady === undefined ? '' : ' on this kernel and in the engine';
   const doubts =
     unsteady === undefined ? '' : `, ${unsteady} without a steady answer of the kernel`;
+  if (untrusted > 0) {
+    cli.note(
+      `${untrusted} scenarios not judged: they ran out of hugetlb pages, and this host has lost ` +
+        'some (HugePages_Rsvd of /proc/meminfo is never 0 again)',
+    );
+  }
   cli.print(
     `${formatCount(scenarios)} scenarios, ${formatCount(operations)} operations${where} ` +
       `(${formatRate(perSecond)}): ${formatCount(found.length)} findings${doubts}`,

@@ -7,9 +7,15 @@ import type { Op } from '../op/prims.js';
 import { folioGet, folioPut, pageIsPoisoned } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
+import { PTE_PRESENT } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddFileRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
-import { isLargePage, mapFileRun, mapLargeFileFolio } from '../thp/file_fault.js';
+import {
+  isLargePage,
+  mapAroundFolio,
+  mapFolioByPmd,
+  mapLargeFileFolio,
+} from '../thp/file_fault.js';
 import { isUffdArmed } from '../uffd/context.js';
 import { isShmem, type AddressSpace } from '../vm/address_space.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
@@ -113,6 +119,8 @@ function* doCowFault(
 function* getFilePage(kernel: Kernel, vma: Vma, mapping: AddressSpace, index: number): Op<number> {
   if (isShmem(mapping)) return yield* shmemGetPage(kernel, mapping, index, vma, vma.mm.memcg);
   const cached = findCachedPage(mapping, index);
+  // A fault sees a page that is hidden from fault-around, and ends that.
+  mapping.readIn.delete(index);
   if (cached !== NIL) return cached;
   const from = Math.max(0, index - READAHEAD_PAGES / 2);
   const to = Math.min(mapping.sizePages, from + READAHEAD_PAGES);
@@ -124,9 +132,9 @@ function* getFilePage(kernel: Kernel, vma: Vma, mapping: AddressSpace, index: nu
 }
 
 /**
- * Maps every cached page of the window around a read fault whose entry is empty, and the whole of
- * a large folio at the fault if it fits. Returns whether the faulting page is mapped now.
- * @kernel do_fault_around
+ * Maps every cached page of the window around a read fault whose entry is empty. A large folio that
+ * the window touches is mapped as a whole where it fits, even behind the end of the file. Returns
+ * whether the faulting page is mapped now. @kernel do_fault_around
  */
 function mapFaultAround(
   kernel: Kernel,
@@ -138,11 +146,7 @@ function mapFaultAround(
   const { pageTables } = kernel;
   const wantedIndex = linearPageIndex(vma, vpn);
   const wanted = wantedIndex < mapping.sizePages ? findCachedPage(mapping, wantedIndex) : NIL;
-  let isMapped = false;
-  if (wanted !== NIL && isLargePage(kernel, wanted)) {
-    isMapped = mapLargeFileFolio(kernel, vma, vpn, wanted, false);
-    if (isMapped && pageTables.findPte(vma.mm.pgd, vpn) === NIL) return true;
-  }
+  if (wanted !== NIL && mapFolioByPmd(kernel, vma, vpn, wanted, false)) return true;
   const from = Math.max(vpn - (vpn % FAULT_AROUND_PAGES), vma.start);
   const tableEnd = vpn - (vpn % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE;
   const to = Math.min(from + FAULT_AROUND_PAGES, vma.end, tableEnd);
@@ -151,22 +155,19 @@ function mapFaultAround(
     const index = linearPageIndex(vma, page);
     if (index >= mapping.sizePages) break;
     const pfn = findCachedPage(mapping, index);
-    if (pfn !== NIL && pageIsPoisoned(kernel, pfn)) continue;
     if (pfn === NIL || (!seesAll && mapping.readIn.has(index))) continue;
     // The table is made when a page is found: without one a huge page may still come here.
     if (first === NIL) first = pageTables.allocPte(vma.mm.pgd, from);
     const entry = first + (page - from);
-    if (pageTables.flags[entry] !== 0) continue;
-    let count = 1;
     if (isLargePage(kernel, pfn)) {
-      count = mapFileRun(kernel, vma, entry, pfn, Math.min(to - page, mapping.sizePages - index));
-    } else {
+      const limit = Math.min(to, page + mapping.sizePages - index);
+      page = mapAroundFolio(kernel, vma, page, entry, pfn, limit);
+    } else if (pageTables.flags[entry] === 0 && !pageIsPoisoned(kernel, pfn)) {
       mapCachedPage(kernel, vma, entry, pfn, false);
     }
-    if (page <= vpn && vpn < page + count) isMapped = true;
-    page += count - 1;
   }
-  return isMapped;
+  const entry = pageTables.findPte(vma.mm.pgd, vpn);
+  return entry !== NIL && (pageTables.flags[entry] & PTE_PRESENT) !== 0;
 }
 
 /** Maps one page-cache page into an empty entry (spec 97 §6.3). @kernel set_pte_range */

@@ -18,7 +18,8 @@ export type FileReadValue = number | undefined;
 /**
  * write(2) of `count` whole pages, page by page, whose first word is `value`; grows the file. A
  * disk file is synced at the end, which cleans all its pages and write-protects their mappings
- * (spec 97 §8, §10). Returns false when memory is short.
+ * (spec 97 §8, §10). The last page of such a file, alone in the cache, is hidden from fault-around.
+ * Returns false when memory is short.
  */
 export function* writeFile(
   kernel: Kernel,
@@ -34,6 +35,8 @@ export function* writeFile(
     // One call a page: what is allocated for it sees the size so far.
     mapping.sizePages = Math.max(mapping.sizePages, page + 1);
     const cached = findCachedPage(mapping, page);
+    const isAlone = mapping.pages.size === 0;
+    const last = mapping.sizePages - 1;
     const pfn = isTmp
       ? cached === NIL
         ? yield* addCachePage(kernel, mapping, page, 0)
@@ -45,7 +48,9 @@ export function* writeFile(
     memory.flags[head] |= PG_DIRTY;
     if (isTmp) {
       attachBuffers(kernel, mapping, head);
-      mapping.readIn.delete(page);
+      if (cached === NIL) mapping.readIn.delete(last);
+      if (isAlone && page === last) mapping.readIn.add(page);
+      else mapping.readIn.delete(page);
     } else if (cached === NIL) {
       memory.flags[head] |= PG_REFERENCED;
     } else {

@@ -3,7 +3,7 @@ import { zapPageRange } from '../fault/zap.js';
 import { truncateHugetlb } from '../hugetlb/truncate.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
-import { folioPageCount } from '../phys/folio.js';
+import { folioExpectedRefCount, folioPageCount } from '../phys/folio.js';
 import { PG_DIRTY } from '../phys/page_flags.js';
 import { freeShmemSwapRange } from '../swap/shmem_swap.js';
 import { splitShmemFolioAt } from '../thp/split_file.js';
@@ -15,13 +15,14 @@ import { removeCacheFolio } from './page_cache.js';
 const END_OF_FILE = 2 ** 40;
 
 /**
- * Sets the length of a file. Shrinking zaps every mapping behind the new end, private copies too
- * (guards stay), and drops the cached pages (spec 97 §10). @kernel truncate_setsize
+ * Sets the length of a file. Shrinking, or setting the length that it has, zaps every mapping behind
+ * the end, private copies too (guards stay), and drops the cached pages, of which large folios may
+ * reach behind the end (spec 97 §10). @kernel truncate_setsize
  */
 export function* truncateFile(kernel: Kernel, mapping: AddressSpace, sizePages: number): Op<void> {
-  const shrinks = sizePages < mapping.sizePages;
+  const grows = sizePages > mapping.sizePages;
   mapping.sizePages = sizePages;
-  if (!shrinks) return;
+  if (grows) return;
   if (mapping.kind === 'hugetlb') {
     yield* truncateHugetlb(kernel, mapping, sizePages, END_OF_FILE, true);
     return;
@@ -80,16 +81,21 @@ function findCachedHead(kernel: Kernel, mapping: AddressSpace, index: number): n
   return pfn === undefined ? NIL : kernel.memory.folioOf(pfn);
 }
 
-/** The folio leaves every mm, then file page `index` begins a folio of its own. */
+/**
+ * The folio leaves every mm, then file page `index` begins a folio of its own. With references of
+ * others it cannot be split, and its mappings stay.
+ */
 function* splitTowards(
   kernel: Kernel,
   mapping: AddressSpace,
   head: number,
   index: number,
 ): Op<void> {
-  const first = kernel.memory.index[head];
+  const { memory } = kernel;
+  memory.flags[head] |= PG_DIRTY;
+  if (memory.refcount[head] !== folioExpectedRefCount(kernel, head)) return;
+  const first = memory.index[head];
   yield* unmapMappingRange(kernel, mapping, first, first + folioPageCount(kernel, head), false);
-  kernel.memory.flags[head] |= PG_DIRTY;
   splitShmemFolioAt(kernel, mapping, head, index);
 }
 

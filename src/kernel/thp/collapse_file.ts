@@ -73,7 +73,8 @@ function scanFileBlock(
     if (memory.refcount[head] !== folioExpectedRefCount(kernel, head)) return 'pageCount';
     present += 1;
   }
-  return PAGES_PER_PMD - present - swapped > limits.maxNone ? 'exceedNone' : 'succeed';
+  if (PAGES_PER_PMD - present - swapped > limits.maxNone) return 'exceedNone';
+  return present + swapped === 0 ? 'truncated' : 'succeed';
 }
 
 /** The group of the first page that is there. */

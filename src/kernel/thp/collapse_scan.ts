@@ -25,8 +25,9 @@ export function scanAnonBlock(
 ): ScanResult {
   const { memory, pageTables } = kernel;
   const pmd = pageTables.findPmd(vma.mm.pgd, at);
-  const pmdFlags = pmd === NIL ? 0 : pageTables.flags[pmd];
-  if (pmdFlags === 0) return 'pmdNull';
+  if (pmd === NIL) return 'pmdNull';
+  const pmdFlags = pageTables.flags[pmd];
+  if (pmdFlags === 0) return 'pmdNone';
   if ((pmdFlags & PTE_TABLE) === 0) return (pmdFlags & PTE_LEAF) !== 0 ? 'pmdMapped' : 'pmdNull';
   const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE;
   const { flags, payload } = pageTables;

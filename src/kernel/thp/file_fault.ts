@@ -1,7 +1,7 @@
 import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD, PMD_ORDER } from '../../base/units.js';
 import { cachedPageFlags, presentFlags, writtenFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
-import { folioGet, folioOrder } from '../phys/folio.js';
+import { folioGet, folioOrder, folioPageCount, pageIsPoisoned } from '../phys/folio.js';
 import { PG_HEAD, PG_SWAPBACKED, PG_TAIL } from '../phys/page_flags.js';
 import { PTE_LEAF, PTE_WRITE } from '../pgtable/pte.js';
 import { folioAddFileRmapPmd, folioAddFileRmapPtes } from '../rmap/folio_rmap.js';
@@ -15,10 +15,40 @@ export function isLargePage(kernel: Kernel, pfn: number): boolean {
 }
 
 /**
+ * Where a large page-cache folio of which page `pfn` belongs at `vpn` starts, if all of it lies in
+ * the VMA and in one page table; else NIL.
+ */
+function fittingStart(kernel: Kernel, vma: Vma, vpn: number, pfn: number): number {
+  const head = kernel.memory.folioOf(pfn);
+  const pages = folioPageCount(kernel, head);
+  const first = vpn - (pfn - head);
+  if (first < vma.start || first + pages > vma.end) return NIL;
+  const tableStart = vpn - (vpn % ENTRIES_PER_TABLE);
+  return first < tableStart || first + pages > tableStart + ENTRIES_PER_TABLE ? NIL : first;
+}
+
+/**
+ * Maps the 2 MiB folio around page `pfn`, at which a fault at `vpn` looks, by the PMD, if that is
+ * empty and the folio aligned alike. @kernel filemap_map_pmd
+ */
+export function mapFolioByPmd(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  pfn: number,
+  isWrite: boolean,
+): boolean {
+  const head = kernel.memory.folioOf(pfn);
+  if (folioOrder(kernel, head) !== PMD_ORDER || !mayUsePmd(vma)) return false;
+  if (!isPmdEmpty(kernel, vma, vpn) || fittingStart(kernel, vma, vpn, pfn) === NIL) return false;
+  mapFilePmd(kernel, vma, vpn, head, isWrite);
+  return true;
+}
+
+/**
  * Maps the whole large page-cache folio around page `pfn`, at which a fault at `vpn` wants to look:
- * by a PMD if it is 2 MiB, aligned alike and the PMD is empty; else by PTEs if all of it lies in the
- * VMA and in one table whose entries there are empty (spec 98 §4.4). False: the fault maps less.
- * @kernel do_set_pmd @kernel finish_fault
+ * by a PMD where that can be, else by PTEs if it fits and all entries there are empty (spec 98
+ * §4.4). False: the fault maps one page. @kernel do_set_pmd @kernel finish_fault
  */
 export function mapLargeFileFolio(
   kernel: Kernel,
@@ -28,54 +58,73 @@ export function mapLargeFileFolio(
   isWrite: boolean,
 ): boolean {
   if (!isLargePage(kernel, pfn)) return false;
-  const { memory, pageTables } = kernel;
-  const head = memory.folioOf(pfn);
-  const order = folioOrder(kernel, head);
-  const pages = 2 ** order;
-  const first = vpn - (pfn - head);
-  if (first < vma.start || first + pages > vma.end) return false;
-  const tableStart = vpn - (vpn % ENTRIES_PER_TABLE);
-  if (first < tableStart || first + pages > tableStart + ENTRIES_PER_TABLE) return false;
-  if (order === PMD_ORDER && isPmdEmpty(kernel, vma, vpn) && mayUsePmd(vma)) {
-    mapFilePmd(kernel, vma, vpn, head, isWrite);
-    return true;
-  }
-  const entry = pageTables.allocPte(vma.mm.pgd, first);
-  const { payload, flags } = pageTables;
+  if (mapFolioByPmd(kernel, vma, vpn, pfn, isWrite)) return true;
+  const first = fittingStart(kernel, vma, vpn, pfn);
+  if (first === NIL) return false;
+  const head = kernel.memory.folioOf(pfn);
+  const pages = folioPageCount(kernel, head);
+  const entry = kernel.pageTables.allocPte(vma.mm.pgd, first);
+  const { flags } = kernel.pageTables;
   for (let i = 0; i < pages; i += 1) if (flags[entry + i] !== 0) return false;
-  folioGet(kernel, head, pages);
-  folioAddFileRmapPtes(kernel, head, head, pages, vma);
-  const pteFlags = cachedPageFlags(kernel, vma, head, isWrite);
-  for (let i = 0; i < pages; i += 1) payload[entry + i] = head + i;
-  flags.fill(pteFlags, entry, entry + pages);
-  countFilePages(kernel, vma, head, pages);
+  mapFilePtes(kernel, vma, entry, head, pages, isWrite);
   return true;
 }
 
 /**
- * Fault-around maps the pages of a large folio from `pfn` on, at most `limit`, as far as their
- * entries are empty. Returns how many. @kernel filemap_map_folio_range
+ * Fault-around met page `pfn` of a large folio, which belongs at `vpn` (`entry`): maps all of the
+ * folio where that fits, else from here to `limit`. Returns the last page that it looked at.
  */
-export function mapFileRun(
+export function mapAroundFolio(
   kernel: Kernel,
   vma: Vma,
+  vpn: number,
   entry: number,
   pfn: number,
   limit: number,
 ): number {
-  const { memory, pageTables } = kernel;
-  const { payload, flags } = pageTables;
-  const head = memory.folioOf(pfn);
-  const most = Math.min(limit, head + 2 ** folioOrder(kernel, head) - pfn);
-  let count = 1;
-  while (count < most && flags[entry + count] === 0) count += 1;
-  folioGet(kernel, head, count);
-  folioAddFileRmapPtes(kernel, head, pfn, count, vma);
-  const pteFlags = cachedPageFlags(kernel, vma, head, false);
-  for (let i = 0; i < count; i += 1) payload[entry + i] = pfn + i;
-  flags.fill(pteFlags, entry, entry + count);
-  countFilePages(kernel, vma, head, count);
-  return count;
+  const head = kernel.memory.folioOf(pfn);
+  const pages = folioPageCount(kernel, head);
+  const start = fittingStart(kernel, vma, vpn, pfn);
+  if (start !== NIL) {
+    mapFileRuns(kernel, vma, entry - (vpn - start), head, pages);
+    return start + pages - 1;
+  }
+  const count = Math.min(limit - vpn, head + pages - pfn);
+  mapFileRuns(kernel, vma, entry, pfn, count);
+  return vpn + count - 1;
+}
+
+/**
+ * Maps `pages` pages of a large folio from `pfn` on, where their entries are empty and the memory
+ * is good. @kernel filemap_map_folio_range
+ */
+function mapFileRuns(kernel: Kernel, vma: Vma, entry: number, pfn: number, pages: number): void {
+  const { flags } = kernel.pageTables;
+  const isFree = (i: number): boolean => flags[entry + i] === 0 && !pageIsPoisoned(kernel, pfn + i);
+  for (let i = 0; i < pages;) {
+    let count = 0;
+    while (i + count < pages && isFree(i + count)) count += 1;
+    if (count > 0) mapFilePtes(kernel, vma, entry + i, pfn + i, count, false);
+    i += Math.max(count, 1);
+  }
+}
+
+/** Maps neighbouring pages of one folio into empty entries. @kernel set_pte_range */
+function mapFilePtes(
+  kernel: Kernel,
+  vma: Vma,
+  entry: number,
+  pfn: number,
+  pages: number,
+  isWrite: boolean,
+): void {
+  const head = kernel.memory.folioOf(pfn);
+  folioGet(kernel, head, pages);
+  folioAddFileRmapPtes(kernel, head, pfn, pages, vma);
+  const { payload, flags } = kernel.pageTables;
+  for (let i = 0; i < pages; i += 1) payload[entry + i] = pfn + i;
+  flags.fill(cachedPageFlags(kernel, vma, head, isWrite), entry, entry + pages);
+  countFilePages(kernel, vma, head, pages);
 }
 
 function isPmdEmpty(kernel: Kernel, vma: Vma, vpn: number): boolean {

@@ -8,8 +8,12 @@ export type ScanResult =
   | 'pmdMapped'
   /** The whole folio is there, but mapped by PTEs or not at all. */
   | 'pteMappedHuge'
-  /** There is no PTE table. */
+  /** There is no PMD table, or something else than a PTE table in it. */
   | 'pmdNull'
+  /** The PMD is empty. */
+  | 'pmdNone'
+  /** The file has nothing in the block. */
+  | 'truncated'
   | 'nonPresent'
   | 'uffdWp'
   /** A page of the other kind (file in anonymous memory or the reverse). */
