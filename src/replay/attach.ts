@@ -74,14 +74,15 @@ export function attachSnapshot(
 function parentsFirst(processes: readonly SnapshotProcess[]): SnapshotProcess[] {
   const byPid = new Map(processes.map((process) => [process.pid, process]));
   const ordered = new Set<SnapshotProcess>();
-  const visit = (process: SnapshotProcess, depth: number): void => {
-    const parent = byPid.get(process.ppid);
-    if (parent !== undefined && !ordered.has(parent) && depth < processes.length) {
-      visit(parent, depth + 1);
+  for (const process of processes) {
+    const line = new Set<SnapshotProcess>();
+    let at: SnapshotProcess | undefined = process;
+    while (at !== undefined && !ordered.has(at) && !line.has(at)) {
+      line.add(at);
+      at = byPid.get(at.ppid);
     }
-    ordered.add(process);
-  };
-  for (const process of processes) visit(process, 0);
+    for (const ancestor of [...line].reverse()) ordered.add(ancestor);
+  }
   return [...ordered];
 }
 
@@ -96,7 +97,7 @@ class Builder {
   private readonly vmas: ReadonlyArray<readonly SnapshotVma[]>;
   private readonly pages: AttachPages;
   private readonly families: readonly AttachFamily[];
-  private nextOutside: number;
+  private nextOutside = FIRST_OUTSIDE_PID;
 
   constructor(target: AttachTarget, snapshot: Snapshot, processes: readonly SnapshotProcess[]) {
     this.target = target;
@@ -111,8 +112,6 @@ class Builder {
       processes.map(({ pid }) => pid),
     );
     this.families = familiesOf(this.pages);
-    this.nextOutside = FIRST_OUTSIDE_PID;
-    while (this.machine.kernel.processes.has(this.nextOutside)) this.nextOutside += 1;
   }
 
   build(): void {
@@ -149,6 +148,8 @@ class Builder {
   }
 
   private takeOutside(): number {
+    const { processes } = this.machine.kernel;
+    while (processes.has(this.nextOutside)) this.nextOutside += 1;
     this.nextOutside += 1;
     return this.nextOutside - 1;
   }

@@ -25,8 +25,7 @@ export class Layout {
     const added = this.gapsIn(vma.startPage, vma.endPage).map(([start, end]) => {
       return { start, end, key, vma };
     });
-    this.parts.push(...added);
-    this.parts.sort((a, b) => a.start - b.start);
+    for (const part of added) this.parts.splice(this.firstBehind(part.start), 0, part);
     return added;
   }
 
@@ -43,11 +42,30 @@ export class Layout {
   }
 
   overlaps(start: number, end: number): boolean {
-    return this.overlapping(start, end).length > 0;
+    const first = this.parts[this.firstBehind(start)];
+    return first !== undefined && first.start < end;
   }
 
   private overlapping(start: number, end: number): Part[] {
-    return this.parts.filter((part) => part.start < end && start < part.end);
+    const found: Part[] = [];
+    for (let i = this.firstBehind(start); i < this.parts.length; i += 1) {
+      const part = this.parts[i];
+      if (part === undefined || part.start >= end) break;
+      found.push(part);
+    }
+    return found;
+  }
+
+  /** Row of the first part that ends behind a page. */
+  private firstBehind(page: number): number {
+    let low = 0;
+    let high = this.parts.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.parts[middle]?.end ?? 0) <= page) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   private gapsIn(start: number, end: number): Array<readonly [start: number, end: number]> {

@@ -147,7 +147,7 @@ export class ReplayDriver {
       }
       case STEP.prepareExec:
         // Whatever came before is gone now.
-        this.exec(this.tasks.find(tid) ?? this.addRoot(tid), text, a);
+        if (tid > 0) this.exec(this.tasks.find(tid) ?? this.addRoot(tid), text, a);
         return undefined;
       case STEP.exec: {
         const process = this.tasks.find(tid);
@@ -222,6 +222,8 @@ export class ReplayDriver {
   private process(tid: number): ReplayProcess | undefined {
     const known = this.tasks.find(tid);
     if (known !== undefined) return known;
+    // Interrupts in an idle CPU belong to nobody.
+    if (tid <= 0) return undefined;
     if (this.isExpected(tid)) {
       this.findings.eventsBeforeSnapshot += 1;
       return undefined;
@@ -231,6 +233,12 @@ export class ReplayDriver {
   }
 
   private addRoot(tid: number): ReplayProcess {
+    const living = this.tasks.ofPid(tid);
+    if (living !== undefined) {
+      // Its first thread was said to have ended.
+      this.tasks.addThread(living, tid);
+      return living;
+    }
     this.machine.apply({ op: 'fork', p: 0, c: tid });
     const root = this.tasks.add(tid, undefined, '', this.moment.timeNs);
     this.moment.process = root;
@@ -339,9 +347,16 @@ export class ReplayDriver {
   }
 
   private newTask(parent: ReplayProcess, tid: number, cloneFlags: number, comm: string): void {
+    if (tid <= 0 || tid === parent.pid) return;
     if ((cloneFlags & CLONE_FLAG.thread) !== 0) {
       this.tasks.addThread(parent, tid);
       return;
+    }
+    // Its exit was lost, and the number is used again.
+    const old = this.tasks.ofPid(tid);
+    if (old !== undefined) {
+      this.tasks.end(old, this.moment.timeNs);
+      this.endProcess(old);
     }
     const op = (cloneFlags & CLONE_FLAG.vm) === 0 ? 'fork' : 'clone_vm';
     this.machine.apply({ op, p: parent.pid, c: tid });
@@ -386,9 +401,12 @@ export class ReplayDriver {
       for (const observer of this.observers) observer.exiting?.(this.moment, process);
     }
     const ended = this.tasks.exitThread(tid, this.moment.timeNs, isLast);
-    if (ended === undefined) return;
-    this.machine.apply({ op: 'exit', p: ended.pid });
-    this.pages.forgetProcess(ended.pid);
+    if (ended !== undefined) this.endProcess(ended);
+  }
+
+  private endProcess(process: ReplayProcess): void {
+    this.machine.apply({ op: 'exit', p: process.pid });
+    this.pages.forgetProcess(process.pid);
   }
 }
 

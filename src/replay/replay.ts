@@ -1,3 +1,4 @@
+import { RmapError } from '../base/errors.js';
 import { openRecording } from '../trace/open.js';
 import type { Recording } from '../trace/recording.js';
 import type { Snapshot } from '../trace/snapshot.js';
@@ -32,6 +33,8 @@ export interface ReplayResult {
 }
 
 const DEFAULT_MEMORY_PAGES = 4_194_304;
+/** 256 GiB in page-table entries: a larger number is damage. */
+const MOST_SNAPSHOT_PAGES = 2 ** 26;
 
 /** Opens a recording and replays it. */
 export async function replayPath(path: string, options: ReplayOptions = {}): Promise<ReplayResult> {
@@ -49,12 +52,14 @@ export async function replay(
   const started = performance.now();
   const snapshots = new Map<string, Snapshot>();
   for (const info of recording.info.snapshots) {
-    snapshots.set(info.name, await recording.snapshot(info.name));
+    const snapshot = await recording.snapshot(info.name);
+    checkSize(recording, snapshot);
+    snapshots.set(info.name, snapshot);
   }
   const machine = replayMachine(recording, options.memoryPages ?? DEFAULT_MEMORY_PAGES);
   const lineariser = new Lineariser(recording.strings);
   const driver = new ReplayDriver(recording, machine, snapshots, options.observers ?? []);
-  const run = new Run(lineariser, driver, options);
+  const run = new Run(recording, lineariser, driver, options);
   let events = 0;
   for await (const batch of recording.events()) {
     for (let row = 0; row < batch.length; row += 1) {
@@ -81,15 +86,39 @@ export async function replay(
   };
 }
 
+function checkSize(recording: Recording, snapshot: Snapshot): void {
+  const pages = snapshot.anonPages + snapshot.swapPages + snapshot.zeroPages;
+  if (pages <= MOST_SNAPSHOT_PAGES) return;
+  throw new RmapError(
+    'input',
+    `${recording.path}: snapshot "${snapshot.name}" lists ${pages} anonymous pages, ` +
+      `more than ${MOST_SNAPSHOT_PAGES}`,
+  );
+}
+
+/** The place of an event that makes no sense belongs into the message. */
+function atEvent(error: unknown, recording: Recording, eventIndex: number): unknown {
+  if (!(error instanceof RmapError) || error.code !== 'input') return error;
+  const message = `${recording.positionOf(eventIndex)}: ${error.message}`;
+  return new RmapError('input', message, { cause: error });
+}
+
 /** Applies what is ready, up to the last snapshot that is wanted. */
 class Run {
   isDone = false;
+  private readonly recording: Recording;
   private readonly lineariser: Lineariser;
   private readonly driver: ReplayDriver;
   private readonly until: string | undefined;
   private skipUntil: string | undefined;
 
-  constructor(lineariser: Lineariser, driver: ReplayDriver, options: ReplayOptions) {
+  constructor(
+    recording: Recording,
+    lineariser: Lineariser,
+    driver: ReplayDriver,
+    options: ReplayOptions,
+  ) {
+    this.recording = recording;
     this.lineariser = lineariser;
     this.driver = driver;
     this.until = options.until;
@@ -100,10 +129,7 @@ class Run {
   drain(): boolean {
     const { lineariser, driver } = this;
     for (let slot = lineariser.peek(); slot !== -1; slot = lineariser.peek()) {
-      const reached =
-        this.skipUntil === undefined
-          ? driver.apply(lineariser.queue, slot)
-          : driver.markName(lineariser.queue, slot);
+      const reached = this.apply(slot);
       lineariser.pop();
       if (reached === undefined) continue;
       if (this.skipUntil !== undefined) {
@@ -117,5 +143,15 @@ class Run {
       }
     }
     return !this.isDone;
+  }
+
+  private apply(slot: number): string | undefined {
+    const { driver, lineariser } = this;
+    if (this.skipUntil !== undefined) return driver.markName(lineariser.queue, slot);
+    try {
+      return driver.apply(lineariser.queue, slot);
+    } catch (error) {
+      throw atEvent(error, this.recording, lineariser.queue.eventIndex[slot] ?? 0);
+    }
   }
 }

@@ -85,11 +85,16 @@ export class TaskTable {
     process.threads.delete(tid);
     this.processOfTid.delete(tid);
     if (process.threads.size > 0 && !isLast) return undefined;
+    this.end(process, timeNs);
+    return process;
+  }
+
+  /** Removes a process with all its threads. */
+  end(process: ReplayProcess, timeNs: number): void {
     for (const other of process.threads) this.processOfTid.delete(other);
     process.threads.clear();
     process.endNs = timeNs;
     this.living.delete(process.pid);
-    return process;
   }
 
   /** An exec leaves one thread, under the process's pid. */

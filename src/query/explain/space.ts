@@ -18,7 +18,7 @@ export interface Space {
   /** The fork that made it. */
   birth: ForkLedger | undefined;
   /** Forks of its own whose child may still share something. */
-  readonly forks: ForkLedger[];
+  forks: ForkLedger[];
   copiedPages: number;
   rssBytes: number;
   pssBytes: number;
