@@ -84,6 +84,7 @@ test('says what moved, what ended and what was closed to it', () => {
   expect(line({})).toContain('nothing moved meanwhile');
   expect(line({ consistency: 'frozen' })).toContain('all held meanwhile');
   expect(line({ movedPages: 1234, movedPids: [10] })).toContain('1,234 pages of 1 process moved');
+  expect(line({ kernelMovedPages: 12 })).toContain('the kernel moved up to 12 pages meanwhile');
   expect(line({ vanishedPids: [5, 6] })).toContain('2 processes ended meanwhile');
   expect(line({ deniedPids: [1] })).toContain('no right to read 1');
   expect(line({ entriesRead: 5_000_000, cpuMs: 500 })).toContain('5,000,000 entries at 10.0 M/s');

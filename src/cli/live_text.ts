@@ -47,8 +47,12 @@ export function methodLine({ method }: LiveReport): string {
   const speed = `${formatCount(method.entriesRead)} entries at ${formatRate(rate)} of CPU`;
   const parts = [speed];
   if (method.consistency === 'frozen') parts.push('all held meanwhile');
-  else if (method.movedPages === 0) parts.push('nothing moved meanwhile');
-  else {
+  else if (method.movedPages === 0 && method.kernelMovedPages === 0) {
+    parts.push('nothing moved meanwhile');
+  } else if (method.kernelMovedPages > 0) {
+    parts.push(`the kernel moved up to ${counted(method.kernelMovedPages, 'page')} meanwhile`);
+  }
+  if (method.movedPages > 0) {
     parts.push(
       `${counted(method.movedPages, 'page')} of ${counted(method.movedPids.length, 'process')} ` +
         'moved between two readings; the second counts',

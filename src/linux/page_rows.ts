@@ -161,11 +161,29 @@ export class PageRowsBuilder {
   }
 }
 
+/** Whether the same virtual pages are present in both. */
+function haveSameLayout(left: PageRows, right: PageRows): boolean {
+  if (left.length !== right.length || left.runCount !== right.runCount) return false;
+  for (let run = 0; run < left.runCount; run++) {
+    if (left.runVpn[run] !== right.runVpn[run] || left.runRow[run] !== right.runRow[run]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+function differingFrames(left: PageRows, right: PageRows): number {
+  let differing = 0;
+  for (let row = 0; row < left.length; row++) if (left.pfn[row] !== right.pfn[row]) differing++;
+  return differing;
+}
+
 /**
  * Number of pages that differ between two readings of one process: present in one only, or in
  * both with another frame. A page is compared with the page at the same address.
  */
 export function differingPages(before: PageRows, after: PageRows): number {
+  if (haveSameLayout(before, after)) return differingFrames(before, after);
   let differing = 0;
   let left = 0;
   let right = 0;

@@ -1,7 +1,8 @@
 import { PAGE_FLAG } from '../query/page_map.js';
 import type { Mapcounts, PageMapPicture, PictureProcess } from '../query/page_map.js';
 import { PAGE_SIZE_BYTES } from '../base/units.js';
-import { KernelConfig, readSetting } from './host.js';
+import { KernelConfig } from './host.js';
+import { movedSince, readKernelMoves } from './kernel_moves.js';
 import { FrameFile, FrameSet } from './page_frames.js';
 import { differingPages } from './page_rows.js';
 import { PagemapBuffer } from './pagemap_file.js';
@@ -19,19 +20,10 @@ export interface PictureOptions {
   readonly pause?: Pause;
 }
 
-/**
- * The kernel exchanged pages below a process if one of these counters moved. Reclaim changes the
- * size of a process, which shows without them.
- */
-const MOVING_COUNTERS = /^(pgmigrate_success|thp_collapse_alloc|cow_ksm) .*$/gm;
-
-function kernelActivity(): string {
-  const counters = readSetting('/proc/vmstat').match(MOVING_COUNTERS) ?? [];
-  const ksm = ['pages_shared', 'pages_sharing'].map((name) =>
-    readSetting(`/sys/kernel/mm/ksm/${name}`),
-  );
-  return [...counters, ...ksm].join('\n');
-}
+/** A second reading of everything costs as much as the first: only for groups up to this size … */
+const ALWAYS_READ_AGAIN_PAGES = 1 << 20;
+/** … or if the kernel itself moved more than this share of the pages. */
+const MOST_MOVED_SHARE = 0.001;
 
 /** Takes one picture; holds what the reading of many processes has in common. */
 class PictureTaker {
@@ -42,6 +34,7 @@ class PictureTaker {
   readonly #denied: number[] = [];
   readonly #movedPids: number[] = [];
   #movedPages = 0;
+  #kernelMovedPages = 0;
 
   constructor(options: PictureOptions) {
     this.#options = options;
@@ -53,9 +46,11 @@ class PictureTaker {
     const counts = openFrames('kpagecount');
     try {
       const time = new Date().toISOString();
-      const kernelBefore = kernelActivity();
+      const kernelBefore = readKernelMoves();
       this.#readAll();
-      if (this.#options.pause === undefined) this.#readAgain(kernelBefore !== kernelActivity());
+      if (this.#options.pause === undefined) {
+        this.#readAgain(this.#isWorthReadingAgain(movedSince(kernelBefore, readKernelMoves())));
+      }
       const zeroPfns = flags === undefined ? new Set<number>() : this.#zeroPfns(flags);
       const processes = [...this.#readings.values()].map((reading) => reading.process);
       const coversMachine = this.#options.pids === undefined && this.#denied.length === 0;
@@ -74,6 +69,7 @@ class PictureTaker {
           hasFrames: flags !== undefined,
           movedPages: this.#movedPages,
           movedPids: this.#movedPids,
+          kernelMovedPages: this.#kernelMovedPages,
           vanishedPids: this.#vanished,
           deniedPids: this.#denied,
           entriesRead: this.#buffer.entriesRead,
@@ -102,10 +98,20 @@ class PictureTaker {
     }
   }
 
-  /** Reads again those that did something meanwhile, or all if the kernel moved pages itself. */
-  #readAgain(kernelMoved: boolean): void {
+  /** Whether all must be read again because the kernel moved pages; notes them if not. */
+  #isWorthReadingAgain(movedPages: number): boolean {
+    if (movedPages === 0) return false;
+    let pages = 0;
+    for (const { process: entry } of this.#readings.values()) pages += entry.rows.length;
+    if (pages <= ALWAYS_READ_AGAIN_PAGES || movedPages > pages * MOST_MOVED_SHARE) return true;
+    this.#kernelMovedPages = movedPages;
+    return false;
+  }
+
+  /** Reads again those that did something meanwhile, or all. */
+  #readAgain(wantsAll: boolean): void {
     for (const [pid, before] of this.#readings) {
-      if (!kernelMoved && readActivity(pid) === before.activity) continue;
+      if (!wantsAll && readActivity(pid) === before.activity) continue;
       const after = this.#read(pid);
       if (after === undefined) {
         this.#readings.delete(pid);

@@ -89,6 +89,11 @@ export interface PictureMethod {
   readonly movedPages: number;
   /** Processes with moved pages. */
   readonly movedPids: readonly number[];
+  /**
+   * Most pages that the kernel itself may have moved meanwhile (migration, collapse, KSM), if so
+   * few of a large group that reading it again was not worth it; else 0.
+   */
+  readonly kernelMovedPages: number;
   /** Processes that ended while they were read. */
   readonly vanishedPids: readonly number[];
   /** Processes that this user may not look at. */

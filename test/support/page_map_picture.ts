@@ -79,6 +79,7 @@ export function testPicture(
       hasFrames: true,
       movedPages: 0,
       movedPids: [],
+      kernelMovedPages: 0,
       vanishedPids: [],
       deniedPids: [],
       entriesRead: 10,
