@@ -5,10 +5,7 @@ import { folioPrecisePageMapcount } from '../kernel/phys/folio.js';
 import { findMappers } from '../kernel/rmap/find_mappers.js';
 import type { Mm } from '../kernel/vm/mm.js';
 import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
-import { PfnTable } from './pfn_table.js';
-
-/** Frames beyond 8 TiB are not followed: they fit no signed 32-bit cell. */
-const MOST_PFN = 2 ** 31 - 2;
+import { MOST_PFN, PfnTable } from './pfn_table.js';
 
 /** Where the machine maps a page. */
 export interface PagePlace {
@@ -24,23 +21,25 @@ export class PageIdentity {
   private readonly kernel: Kernel;
   /** Host pfn → machine page + 1, and back. */
   private readonly machineOf = new PfnTable();
-  private readonly hostOf = new PfnTable();
+  private readonly hostOf: Int32Array;
   /** Index of the machine page when it was bound: a page that was used again since has another. */
-  private readonly indexOf = new PfnTable();
+  private readonly indexOf: Int32Array;
   private readonly pidOfMm = new Map<Mm, number>();
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
+    this.hostOf = new Int32Array(kernel.memory.pageCount);
+    this.indexOf = new Int32Array(kernel.memory.pageCount);
   }
 
   /** The machine page stands for the host's frame from now on. */
   bind(page: number, pfn: number): void {
     if (pfn < 0 || pfn > MOST_PFN) return;
-    const old = this.hostOf.get(page);
+    const old = this.hostOf[page] ?? 0;
     if (old !== 0 && this.machineOf.get(old - 1) === page + 1) this.machineOf.set(old - 1, 0);
     this.machineOf.set(pfn, page + 1);
-    this.hostOf.set(page, pfn + 1);
-    this.indexOf.set(page, this.indexNow(page));
+    this.hostOf[page] = pfn + 1;
+    this.indexOf[page] = this.indexNow(page);
   }
 
   /** Binds what the process maps from `vpn` on to a block of frames. */
@@ -61,16 +60,16 @@ export class PageIdentity {
 
   /** Whether the frame that a machine page stands for is known. */
   isKnown(page: number): boolean {
-    const pfn = this.hostOf.get(page) - 1;
+    const pfn = (this.hostOf[page] ?? 0) - 1;
     if (pfn < 0 || this.machineOf.get(pfn) !== page + 1) return false;
-    return this.indexOf.get(page) === this.indexNow(page);
+    return (this.indexOf[page] ?? 0) === this.indexNow(page);
   }
 
   /** The frame of a machine page is not known any more. */
   unbind(page: number): void {
-    const pfn = this.hostOf.get(page) - 1;
+    const pfn = (this.hostOf[page] ?? 0) - 1;
     if (pfn >= 0) this.forget(pfn);
-    this.hostOf.set(page, 0);
+    this.hostOf[page] = 0;
   }
 
   /** The host freed a frame. */
@@ -79,7 +78,7 @@ export class PageIdentity {
     const page = this.machineOf.get(pfn) - 1;
     if (page < 0) return;
     this.machineOf.set(pfn, 0);
-    if (this.hostOf.get(page) === pfn + 1) this.hostOf.set(page, 0);
+    if ((this.hostOf[page] ?? 0) === pfn + 1) this.hostOf[page] = 0;
   }
 
   /** The host moved the content of a frame to another one. */
