@@ -57,6 +57,27 @@ describe('content of memory', () => {
   });
 });
 
+describe('the content invariant is silent', () => {
+  test('about a pin behind the first 2 MiB of a gigantic page', () => {
+    const found = new Script().run(
+      { op: 'config', key: 'hugetlb1g', value: 1 },
+      { op: 'mmap', p: 0, at: 2 ** 18, n: 1, prot: 'rw', flags: 'private|anon|hugetlb1g|fixed' },
+      { op: 'pin', p: 0, at: 2 ** 18 + 1000, n: 1, id: 1 },
+    );
+    expect(found).toEqual([]);
+  });
+
+  test('about what a process advises away from itself', () => {
+    const found = new Script().run(
+      ...WRITTEN,
+      { op: 'pin', p: 0, at: 0, n: 1, id: 1 },
+      { op: 'process_madvise', p: 0, q: 0, at: 0, n: 2, advice: 'dontneed' },
+      { op: 'read', p: 0, at: 0, n: 2 },
+    );
+    expect(found).toEqual([]);
+  });
+});
+
 describe('the content invariant rings', () => {
   test('when a page of a process changes behind its back, before and when it is read', () => {
     const script = new Script();

@@ -1,7 +1,8 @@
-/** Random scenarios on the engine alone: no crash, invariants hold, both builds agree. */
+/** Random scenarios on the engine alone: no crash, invariants and content hold, builds agree. */
 import { RmapError } from '../base/errors.js';
 import { generateScenario } from '../check/generate/generate.js';
 import { profileOf } from '../check/generate/profiles.js';
+import { checkContent, ContentOracle } from '../check/shadow/shadow_scan.js';
 import { shrinkScenario } from '../check/shrink.js';
 import { checkInvariants } from '../kernel/invariants/index.js';
 import { Machine } from '../kernel/machine.js';
@@ -14,7 +15,7 @@ import type { PlannedScenario } from './fuzz_plan.js';
 
 export interface EngineFuzzOptions {
   readonly scenarios: Iterable<PlannedScenario>;
-  /** Check all invariants after every operation. */
+  /** Check all invariants and the content of memory after every operation. */
   readonly check: boolean;
   readonly onStart: (planned: PlannedScenario) => void;
   readonly onScenario: (doneCount: number) => void;
@@ -85,9 +86,12 @@ function whatFails(
   const machineOptions: MachineOptions = { regionStart: REGION_START_PAGE, profile };
   const machine = new Machine(machineOptions);
   try {
+    const oracle = isChecked ? new ContentOracle(machine) : undefined;
     for (const operation of operations) {
-      machine.apply(operation);
-      if (isChecked) checkInvariants(machine.kernel);
+      const result = machine.apply(operation);
+      if (oracle === undefined) continue;
+      checkInvariants(machine.kernel);
+      checkContent(oracle, operation, result);
     }
     if (Other === undefined) return undefined;
     checkInvariants(machine.kernel);

@@ -100,6 +100,10 @@ export class ShadowMemory {
       case 'madvise':
         this.advise(mm, operation, isDone);
         break;
+      case 'process_madvise':
+        // Of another address space only what loses nothing.
+        if (this.processes.get(operation.q)?.mm === mm) this.advise(mm, operation, isDone);
+        break;
       case 'brk_at':
         mm.brk = operation.at;
         break;
@@ -171,10 +175,14 @@ export class ShadowMemory {
   private map(mm: ShadowMm, operation: Extract<Operation, { op: 'mmap' }>, at: number): void {
     const words = operation.flags.split('|');
     const isShared = words.includes('shared');
-    const isHuge = words.includes('hugetlb');
+    const hugeUnit = words.includes('hugetlb1g')
+      ? GIGANTIC_PAGES
+      : words.includes('hugetlb')
+        ? HUGE_PAGES
+        : 1;
     let file = operation.file === undefined ? undefined : this.files.get(operation.file);
     if (words.includes('anon')) file = undefined;
-    const unit = file?.unitPages ?? (isHuge ? HUGE_PAGES : 1);
+    const unit = file?.unitPages ?? hugeUnit;
     if (file === undefined && isShared) file = new ShadowFile(unit);
     const first = file === undefined ? at : (operation.off ?? 0);
     const length = Math.ceil(operation.n / unit) * unit;
@@ -218,7 +226,7 @@ export class ShadowMemory {
 
   private advise(
     mm: ShadowMm,
-    operation: Extract<Operation, { op: 'madvise' }>,
+    operation: Extract<Operation, { op: 'madvise' | 'process_madvise' }>,
     isDone: boolean,
   ): void {
     const { advice, at, n } = operation;

@@ -1,3 +1,4 @@
+import { fail } from '../../base/errors.js';
 import { NIL } from '../../base/units.js';
 import type { Machine } from '../../kernel/machine.js';
 import type { Operation, OperationResult } from '../../kernel/operation.js';
@@ -105,4 +106,14 @@ export class ContentOracle {
     }
     return wrong;
   }
+}
+
+/** Crashes (RmapError `bug`) at the first difference, as `checkInvariants` does. */
+export function checkContent(
+  oracle: ContentOracle,
+  operation: Operation,
+  result: OperationResult,
+): void {
+  const [first] = oracle.after(operation, result);
+  if (first !== undefined) fail(`invariant ${CONTENT_INVARIANT}: ${first}`);
 }

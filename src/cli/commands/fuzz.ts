@@ -48,7 +48,7 @@ export const command = defineCommand<[], Options>({
       .option('--ops <n>', 'operations of a scenario', '40')
       .option('--most <n>', 'stop after this many findings', '1')
       .option('--profile <name>', `machine: ${PROFILE_NAMES.join(' ')} (all in turn)`)
-      .option('--check', 'check all invariants after every operation')
+      .option('--check', 'check all invariants and the content of memory after every operation')
       .option('--out <dir>', 'save findings as NAME.ops.jsonl and, of a kernel, NAME.state.json')
       .option('--c-reproducer', 'save a stand-alone C program of each finding too');
   },
