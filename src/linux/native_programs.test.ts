@@ -1,5 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -63,5 +71,37 @@ describe('nativePrograms', () => {
       code: 'environment',
       message: expect.stringContaining('can be written by others'),
     });
+  });
+});
+
+describe('BPF programs', () => {
+  const native = new URL('../../native/', import.meta.url);
+  const sources = readdirSync(native)
+    .filter((name) => name.endsWith('.bpf.c'))
+    .map((name) => readFileSync(new URL(name, native), 'utf8'));
+
+  /** What the kernel offers to programs that we use; none of it changes anything but our maps. */
+  const READING = new Set([
+    'bpf_probe_read_kernel',
+    'bpf_seq_write',
+    'bpf_map_lookup_elem',
+    'bpf_loop',
+    'bpf_core_field_exists',
+    'bpf_core_field_offset',
+  ]);
+
+  it('only read', () => {
+    const calls = sources.flatMap((source) =>
+      [...source.matchAll(/\b(bpf_\w+)\(/g)].map(([, name = '']) => name),
+    );
+    expect(calls.length).toBeGreaterThan(5);
+    expect(calls.filter((name) => !READING.has(name))).toEqual([]);
+  });
+
+  it('run when they are asked: as iterators or as a call, attached to nothing', () => {
+    const sections = sources.flatMap((source) =>
+      [...source.matchAll(/SEC\("([^"]+)"\)/g)].map(([, name = '']) => name),
+    );
+    expect(new Set(sections)).toEqual(new Set(['iter/task_vma', 'syscall', '.maps', 'license']));
   });
 });
