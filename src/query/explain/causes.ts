@@ -59,14 +59,11 @@ export function causeReports(
     return draft;
   });
   const { breaks } = collector;
-  for (let row = 0; row < breaks.length; row += 1) {
-    const draft = draftOfSource[breaks.source[row] ?? 0];
-    if (draft === undefined) continue;
-    const vpn = breaks.vpn[row] ?? 0;
-    const timeNs = breaks.timeNs[row] ?? 0;
-    const space = breaks.space[row] ?? 0;
+  breaks.visit(({ source, vpn, timeNs, space, byParent }) => {
+    const draft = draftOfSource[source];
+    if (draft === undefined) return;
     draft.rows += 1;
-    draft.parentRows += breaks.byParent[row] ?? 0;
+    draft.parentRows += byParent;
     draft.firstNs = Math.min(draft.firstNs, timeNs);
     draft.lastNs = Math.max(draft.lastNs, timeNs);
     const own = draft.perSpace.get(space);
@@ -78,14 +75,14 @@ export function causeReports(
       own.rows += 1;
       own.lastVpn = vpn;
     }
-  }
+  });
   for (const draft of drafts.values()) draft.keys = new Float64Array(draft.rows);
-  for (let row = 0; row < breaks.length; row += 1) {
-    const draft = draftOfSource[breaks.source[row] ?? 0];
-    if (draft === undefined) continue;
-    draft.keys[draft.filled] = (breaks.vpn[row] ?? 0) * SPACE_FACTOR + (breaks.space[row] ?? 0);
+  breaks.visit(({ source, vpn, space }) => {
+    const draft = draftOfSource[source];
+    if (draft === undefined) return;
+    draft.keys[draft.filled] = vpn * SPACE_FACTOR + space;
     draft.filled += 1;
-  }
+  });
   return [...drafts.values()]
     .filter((draft) => draft.rows > 0)
     .sort((a, b) => b.rows - a.rows)

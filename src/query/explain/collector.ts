@@ -248,7 +248,11 @@ export class Collector implements ReplayObserver {
     }
     child.birth = fork;
     // Those whose child has gone have nothing to lose: a server forks without end.
-    parent.forks = parent.forks.filter((older) => (older.counts[FATE.shared] ?? 0) > 0);
+    parent.forks = parent.forks.filter((older) => {
+      const isShared = (older.counts[FATE.shared] ?? 0) > 0;
+      if (!isShared) older.seal();
+      return isShared;
+    });
     parent.forks.push(fork);
     this.forks.push(fork);
   }

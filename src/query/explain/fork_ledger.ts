@@ -31,8 +31,12 @@ export interface ForkArea {
 
 interface Block {
   readonly fate: Uint8Array;
-  /** When the sharing of a page ended, nanoseconds. */
-  readonly endNs: Float64Array;
+  /** When the sharing of a page ended, nanoseconds; empty once the block is sealed. */
+  endNs: Float64Array;
+  /** Sealed: what most pages have, and the slots with another time. */
+  mostNs: number;
+  slots: Uint16Array;
+  slotNs: Float64Array;
 }
 
 /** One fork: every page that the two had in common, until one of them loses it. */
@@ -60,7 +64,13 @@ export class ForkLedger {
     const number = Math.floor(vpn / BLOCK_PAGES);
     let block = this.blocks.get(number);
     if (block === undefined) {
-      block = { fate: new Uint8Array(BLOCK_PAGES), endNs: new Float64Array(BLOCK_PAGES) };
+      block = {
+        fate: new Uint8Array(BLOCK_PAGES),
+        endNs: new Float64Array(BLOCK_PAGES),
+        mostNs: 0,
+        slots: new Uint16Array(0),
+        slotNs: new Float64Array(0),
+      };
       this.blocks.set(number, block);
     }
     block.fate[vpn % BLOCK_PAGES] = FATE.shared;
@@ -90,15 +100,30 @@ export class ForkLedger {
     }
   }
 
+  /**
+   * Nothing is shared any more: keeps the times in little memory. Most pages end together, with
+   * their process.
+   */
+  seal(): void {
+    for (const block of this.blocks.values()) if (block.endNs.length > 0) sealBlock(block);
+  }
+
   /** Visits pages that were shared, by address. */
   forEachPage(visit: (vpn: number, fate: number, endNs: number) => void): void {
     const numbers = [...this.blocks.keys()].sort((a, b) => a - b);
     for (const number of numbers) {
       const block = this.blocks.get(number);
       if (block === undefined) continue;
+      const isSealed = block.endNs.length === 0;
+      let next = 0;
       for (let slot = 0; slot < BLOCK_PAGES; slot += 1) {
+        let endNs = block.endNs[slot] ?? block.mostNs;
+        if (isSealed && block.slots[next] === slot) {
+          endNs = block.slotNs[next] ?? 0;
+          next += 1;
+        }
         const fate = block.fate[slot] ?? 0;
-        if (fate !== FATE.none) visit(number * BLOCK_PAGES + slot, fate, block.endNs[slot] ?? 0);
+        if (fate !== FATE.none) visit(number * BLOCK_PAGES + slot, fate, endNs);
       }
     }
   }
@@ -133,4 +158,17 @@ export class ForkLedger {
   private add(fate: Fate, pages: number): void {
     this.counts[fate] = (this.counts[fate] ?? 0) + pages;
   }
+}
+
+function sealBlock(block: Block): void {
+  const { endNs, fate } = block;
+  const mostNs = endNs.reduce((most, ns) => Math.max(most, ns), 0);
+  const slots: number[] = [];
+  for (let slot = 0; slot < BLOCK_PAGES; slot += 1) {
+    if (fate[slot] !== FATE.none && endNs[slot] !== mostNs) slots.push(slot);
+  }
+  block.mostNs = mostNs;
+  block.slots = Uint16Array.from(slots);
+  block.slotNs = Float64Array.from(slots, (slot) => endNs[slot] ?? 0);
+  block.endNs = new Float64Array(0);
 }

@@ -61,6 +61,25 @@ describe('ForkLedger', () => {
     ]);
   });
 
+  it('keeps what it knows when it is sealed', () => {
+    const fork = new ForkLedger(0, 1, 1000, 3);
+    for (const vpn of [5, 6, 511, 512, 513]) fork.begin(vpn);
+    fork.end(6, FATE.childWrote, 1500);
+    fork.end(512, FATE.parentWrote, 1700);
+    for (const vpn of [5, 511, 513]) fork.end(vpn, FATE.childExit, 2000);
+    const pages = (): number[][] => {
+      const seen: number[][] = [];
+      fork.forEachPage((...page) => seen.push(page));
+      return seen;
+    };
+    const before = pages();
+    fork.seal();
+    fork.seal();
+    expect(pages()).toEqual(before);
+    expect(before.map(([, , endNs]) => endNs)).toEqual([2000, 1500, 2000, 1700, 2000]);
+    expect([fork.born, fork.written]).toEqual([5, 2]);
+  });
+
   it('begins anew with what is still shared', () => {
     const fork = new ForkLedger(0, 1, 0, 2);
     fork.begin(1);

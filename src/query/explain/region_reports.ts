@@ -44,15 +44,14 @@ export function regionReports(collector: Collector): RegionSummary {
     });
   }
   const { breaks, sources } = collector;
-  for (let row = 0; row < breaks.length; row += 1) {
-    const tally = tallies[sources[breaks.source[row] ?? 0]?.region ?? -1];
-    if (tally === undefined) continue;
-    const vpn = breaks.vpn[row] ?? 0;
+  breaks.visit(({ source, vpn }) => {
+    const tally = tallies[sources[source]?.region ?? -1];
+    if (tally === undefined) return;
     tally.copies += 1;
     tally.copied.add(vpn);
     // A region is named at the time: a page that was another's at the fork belongs here too.
     tally.pages.add(vpn);
-  }
+  });
   const kept = tallies
     .filter((tally) => tally.pages.size > 0)
     .sort((a, b) => (b.copies === a.copies ? b.sharedPages - a.sharedPages : b.copies - a.copies));
@@ -97,11 +96,10 @@ function stripsOf(collector: Collector, tallies: readonly Tally[]): Map<number, 
       return [tally.region, { tally, pagesPerBin, bins, rows: new Map<number, StripRow>() }];
     }),
   );
-  for (let row = 0; row < breaks.length; row += 1) {
-    const draft = drafts.get(sources[breaks.source[row] ?? 0]?.region ?? -1);
-    if (draft === undefined) continue;
-    const rank = draft.tally.pages.rank(breaks.vpn[row] ?? 0);
-    const space = breaks.space[row] ?? 0;
+  breaks.visit(({ source, vpn, space, timeNs }) => {
+    const draft = drafts.get(sources[source]?.region ?? -1);
+    if (draft === undefined) return;
+    const rank = draft.tally.pages.rank(vpn);
     let strip = draft.rows.get(space);
     if (strip === undefined) {
       const zeros = (): number[] => new Array<number>(draft.bins).fill(0);
@@ -110,9 +108,9 @@ function stripsOf(collector: Collector, tallies: readonly Tally[]): Map<number, 
     }
     const bin = Math.floor(rank / draft.pagesPerBin);
     strip.copied[bin] = (strip.copied[bin] ?? 0) + 1;
-    strip.sumMs[bin] = (strip.sumMs[bin] ?? 0) + ((breaks.timeNs[row] ?? 0) - startNs) / 1e6;
+    strip.sumMs[bin] = (strip.sumMs[bin] ?? 0) + (timeNs - startNs) / 1e6;
     strip.total += 1;
-  }
+  });
   const result = new Map<number, Strip>();
   for (const [region, { tally, pagesPerBin, bins, rows }] of drafts) {
     const pages = new Array<number>(bins).fill(pagesPerBin);
