@@ -6,6 +6,7 @@ import { noteCleanUp, printFlagRecord, printRecord, snapshotLine } from './recor
 const REPORT: RecordReport = {
   schemaVersion: 1,
   path: 'redis.rec',
+  form: 'native',
   stopReason: 'command ended',
   durationMs: 6500,
   events: 201_821,
@@ -35,12 +36,13 @@ test('three lines and the next command', () => {
   expect(printed(REPORT).text).toMatchInlineSnapshot(`
     "recorded  201,821 events in 6.5 s (31.0 k/s), 0 lost; 2 snapshots held it 115 ms in all, 95 ms at most
     overhead  recorder 90 ms CPU (1.4 % of one CPU); tracing 50 ms to 121 ms of 5.0 s CPU (at most 2.4 %, estimated)
-    written   redis.rec, 3.0 MiB; ended by: command ended (exit 0)
+    written   redis.rec, 3.0 MiB of tables; ended by: command ended (exit 0)
     next: rmap explain redis.rec"
   `);
 });
 
 test('losses and failures stand out', () => {
+  expect(printed({ ...REPORT, form: 'raw' }).text).toContain('3.0 MiB of raw pages');
   expect(printed({ ...REPORT, lostEvents: 1234 }).text).toContain('1,234 LOST');
   expect(printed({ ...REPORT, unwrittenBytes: 4096 }).notes).toContain('4.0 KiB of events');
   expect(printed({ ...REPORT, missingEvents: ['a:b'] }).notes).toContain('lacks a:b');

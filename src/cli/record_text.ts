@@ -61,7 +61,10 @@ export function printRecord(cli: Cli, report: RecordReport): void {
   );
   cli.print(`overhead  ${overheadText(report)}`);
   const size = formatBytes(report.sizeBytes, cli.exactBytes);
-  cli.print(`written   ${printable(report.path)}, ${size}; ended by: ${endText(report)}`);
+  const form = report.form === 'native' ? 'tables' : 'raw pages';
+  cli.print(
+    `written   ${printable(report.path)}, ${size} of ${form}; ended by: ${endText(report)}`,
+  );
   if (report.unwrittenBytes > 0) {
     const unwritten = formatBytes(report.unwrittenBytes, cli.exactBytes);
     cli.note(`the recording ends early: ${unwritten} of events could not be written`);

@@ -29,6 +29,7 @@ const PARTS: ManifestParts = {
   report: {
     schemaVersion: 1,
     path: '/data/redis.rec',
+    form: 'raw',
     stopReason: 'command ended',
     durationMs: 1,
     events: 70,

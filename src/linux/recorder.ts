@@ -221,6 +221,7 @@ class Recording {
     const report: Omit<RecordReport, 'sizeBytes'> = {
       schemaVersion: 1,
       path: this.#directory.path,
+      form: 'raw',
       stopReason,
       durationMs,
       events,

@@ -61,6 +61,8 @@ export type StopReason =
 export interface RecordReport {
   readonly schemaVersion: 1;
   readonly path: string;
+  /** Pages of the ring buffers as they were, or tables. */
+  readonly form: 'raw' | 'native';
   readonly stopReason: StopReason;
   readonly durationMs: number;
   /** Events read; all CPUs. */

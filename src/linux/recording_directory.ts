@@ -26,6 +26,7 @@ const RESERVE_FILE = 'reserve';
 /** Freed when the disk is full, so that the manifest and open files can still be finished. */
 const RESERVE_BYTES = 1 << 20;
 export const MANIFEST_FILE = 'meta.json';
+const NATIVE_MANIFEST_FILE = 'manifest.json';
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -38,7 +39,8 @@ interface OpenStream {
 /** Whether a directory may be replaced by `-f`: it is empty or holds a recording. */
 function isReplaceable(path: string): boolean {
   const names = readdirSync(path);
-  return names.length === 0 || names.includes(MANIFEST_FILE) || names.includes(RESERVE_FILE);
+  const ours = [MANIFEST_FILE, RESERVE_FILE, NATIVE_MANIFEST_FILE];
+  return names.length === 0 || ours.some((name) => names.includes(name));
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What a recording of a real program holds, however it ends. */
 import { spawn, spawnSync } from 'node:child_process';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -12,6 +13,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { makeNative } from '../../src/linux/native_form.js';
 import { EVENT, openRecording, snapshotMark } from '../../src/trace/index.js';
 import {
   FORKING_PROGRAM,
@@ -94,7 +96,8 @@ async function decode(): Promise<Counts> {
 }
 
 function manifest(): { complete: boolean; recorder: { stopReason: string; events: number } } {
-  return JSON.parse(readFileSync(join(path, 'meta.json'), 'utf8'));
+  const name = existsSync(join(path, 'manifest.json')) ? 'recorder.json' : 'meta.json';
+  return JSON.parse(readFileSync(join(path, name), 'utf8'));
 }
 
 async function isRecording(cli: RunningCli): Promise<void> {
@@ -134,6 +137,24 @@ it('keeps files to their owner and does not overwrite', async () => {
   const other = ['record', '-f', '-o', join(directory, 'precious'), '--', 'true'];
   expect((await startCli(other).ended).code).toBe(2);
   expect(existsSync(join(directory, 'precious/file'))).toBe(true);
+});
+
+it('ends as tables, unless raw pages are wanted; both hold the same', async () => {
+  const raw = join(directory, 'raw.rec');
+  const options = ['--snapshot-every', '200ms', '--raw', '-o', raw];
+  expect((await startCli(['record', ...options, ...PYTHON]).ended).code).toBe(0);
+  expect(readdirSync(raw)).toContain('cpu0.raw.gz');
+  cpSync(raw, path, { recursive: true });
+  const asRaw = await decode();
+  const made = await makeNative(path, () => {});
+  expect(readdirSync(path)).toEqual(
+    expect.arrayContaining(['manifest.json', 'faults.parquet', 'recorder.json', 'formats.json.gz']),
+  );
+  expect(readdirSync(path)).not.toContain('cpu0.raw.gz');
+  expect(made).toMatchObject({ sizeBytes: expect.any(Number) });
+  const asTables = await decode();
+  expect(asTables).toEqual(asRaw);
+  expect(readdirSync(directory).toSorted((a, b) => (a < b ? -1 : 1))).toEqual(['raw.rec', 'x.rec']);
 });
 
 it.each([

@@ -47,7 +47,7 @@ os.write(1, data[:10])
 time.sleep(0.6)
 `;
   const command = ['--', '/usr/bin/python3', '-c', program];
-  const options = ['--deep', '--snapshot-every', '100ms'];
+  const options = ['--raw', '--deep', '--snapshot-every', '100ms'];
   const cli = startCli(['record', ...options, '-o', path, ...command], { SECRET: inEnvironment });
   expect((await cli.ended).code).toBe(0);
   const all = contents();

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { RmapError } from '../../base/errors.js';
 import { recordFlags } from '../../linux/flag_recorder.js';
+import { makeNative } from '../../linux/native_form.js';
 import { record } from '../../linux/recorder.js';
 import { DEFAULT_SCHEDULE } from '../../linux/recorder_options.js';
 import type {
@@ -29,6 +30,7 @@ interface Options {
   readonly snapshotAtFork?: boolean;
   readonly flagsOnly?: boolean;
   readonly buffer: string;
+  readonly raw?: boolean;
 }
 
 export const command = defineCommand<[string[]], Options>({
@@ -48,6 +50,7 @@ export const command = defineCommand<[string[]], Options>({
       .option('--snapshot-at-fork', 'a snapshot soon after each fork (≤ 20 ms)')
       .option('--flags-only', 'without root: no events, only how much stays shared over time')
       .option('--buffer <MiB>', 'ring buffer of each CPU', '16')
+      .option('--raw', 'leave the pages of the ring buffers as they are: no tables at the end')
       .addHelpText(
         'after',
         '\nSIGUSR1 takes a snapshot. ^C and SIGTERM end the recording and pass on to the command.',
@@ -69,12 +72,26 @@ export const command = defineCommand<[string[]], Options>({
     } finally {
       progress.stop();
     }
+    if (options.raw !== true && report.unwrittenBytes === 0) report = await asTables(cli, report);
     if (cli.json) cli.printJson(report);
     else printRecord(cli, report);
     const isComplete = report.lostEvents === 0 && report.unwrittenBytes === 0;
     return isComplete ? EXIT_OK : EXIT_LOST_EVENTS;
   },
 });
+
+/** Turns the recording into tables that other programs read as well; if that fails it stays. */
+async function asTables(cli: Cli, report: RecordReport): Promise<RecordReport> {
+  const progress = await cli.progress('writing tables', report.events);
+  try {
+    const made = await makeNative(report.path, (events) => progress.update(events));
+    if ('sizeBytes' in made) return { ...report, form: 'native', sizeBytes: made.sizeBytes };
+    cli.note(`no tables written, the recording stays as raw pages: ${made.keptBecause}`);
+    return report;
+  } finally {
+    progress.stop();
+  }
+}
 
 async function runFlagsOnly(cli: Cli, target: RecordTarget, options: Options): Promise<ExitCode> {
   if (target.kind === 'cgroup') {
