@@ -94,6 +94,10 @@ describe('replay', () => {
       [979, 0, 0],
       [979, 0, 0],
     ]);
+    expect(result.snapshots.map((found) => found.swappedPages - found.swappedAgree)).toEqual([
+      0, 1, 0, 0,
+    ]);
+    expect(result.snapshots[0]?.swappedPages).toBeGreaterThan(500);
     expect(result.findings.pagesSwappedOut).toBeGreaterThan(1000);
     expect(result.findings.freesUnexplained).toBe(0);
   });

@@ -11,6 +11,9 @@ export interface SnapshotReport {
   readonly extra: number;
   readonly mapcountWrong: number;
   readonly sharersWrong: number;
+  /** Entries that the kernel had swapped out, and how many of them the replay has too. */
+  readonly swappedPages: number;
+  readonly swappedAgree: number;
 }
 
 /** What `rmap replay --json` prints. */

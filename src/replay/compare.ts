@@ -1,6 +1,7 @@
 import type { Kernel } from '../kernel/kernel.js';
 import type { Machine } from '../kernel/machine.js';
 import { folioPrecisePageMapcount } from '../kernel/phys/folio.js';
+import { isSwapPte } from '../kernel/swap/swap_pte.js';
 import { MM_ANONPAGES, type Mm } from '../kernel/vm/mm.js';
 import { RUN, type Snapshot } from '../trace/snapshot.js';
 import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
@@ -19,6 +20,9 @@ export interface SnapshotComparison {
   readonly extra: number;
   readonly mapcountWrong: number;
   readonly sharersWrong: number;
+  /** Entries that the kernel listed as swapped out, and how many of them are so here. */
+  readonly swappedPages: number;
+  readonly swappedAgree: number;
   /** The first few pages that do not agree. */
   readonly examples: readonly PageMismatch[];
 }
@@ -44,6 +48,8 @@ class Comparison {
   mapcountWrong = 0;
   sharersWrong = 0;
   total = 0;
+  swapped = 0;
+  swappedAgree = 0;
   readonly examples: PageMismatch[] = [];
   private readonly kernel: Kernel;
   /** Kernel pfn → machine pfn + 1, and machine pfns seen: one page there is one page here. */
@@ -101,12 +107,19 @@ class Comparison {
     return found;
   }
 
-  /** Tells the listener of pages that only the machine has in memory. */
-  passSwapped(pid: number, mm: Mm, firstVpn: number, count: number): void {
-    if (this.listener === undefined) return;
+  /** One run of pages that the kernel has swapped out. */
+  addSwapped(pid: number, mm: Mm | undefined, firstVpn: number, count: number): void {
+    this.swapped += count;
+    if (mm === undefined) return;
+    const { pageTables } = this.kernel;
     for (let vpn = firstVpn; vpn < firstVpn + count; vpn += 1) {
+      const entry = pageTables.findPte(mm.pgd, vpn);
+      if (entry >= 0 && isSwapPte(pageTables.flags[entry] ?? 0)) {
+        this.swappedAgree += 1;
+        continue;
+      }
       const page = anonymousPageAt(this.kernel, mm, vpn);
-      if (page !== NO_PAGE) this.listener.swapped(pid, vpn, page);
+      if (page !== NO_PAGE) this.listener?.swapped(pid, vpn, page);
     }
   }
 
@@ -152,8 +165,8 @@ export function compareSnapshot(
       if (vma === undefined) continue;
       for (let run = vma.runStart; run < vma.runEnd; run += 1) {
         const kind = runs.kind[run] ?? 0;
-        if (kind === RUN.swap && mm !== undefined) {
-          tally.passSwapped(pid, mm, runs.page[run] ?? 0, runs.count[run] ?? 0);
+        if (kind === RUN.swap) {
+          tally.addSwapped(pid, mm, runs.page[run] ?? 0, runs.count[run] ?? 0);
         }
         if (kind !== RUN.anon && kind !== RUN.huge && kind !== RUN.ksm) continue;
         const page = runs.page[run] ?? 0;
@@ -173,6 +186,8 @@ export function compareSnapshot(
     extra: tally.extra,
     mapcountWrong: tally.mapcountWrong,
     sharersWrong: tally.sharersWrong,
+    swappedPages: tally.swapped,
+    swappedAgree: tally.swappedAgree,
     examples: tally.examples,
   };
 }

@@ -61,6 +61,12 @@ function printReport(cli: Cli, report: ReplayReport, path: string): void {
         `${formatCount(snapshot.anonymousPages)} anonymous pages agree ` +
         `(${agreementPercent(snapshot)})${problems.length > 0 ? `: ${problems.join(', ')}` : ''}`,
     );
+    if (snapshot.swappedPages > 0) {
+      cli.print(
+        `  ${formatCount(snapshot.swappedAgree)} of ${formatCount(snapshot.swappedPages)} ` +
+          'swapped pages agree',
+      );
+    }
   }
   const copies = findings.copiesAgree + findings.reusesAgree;
   const copyErrors = findings.copiesTooMany + findings.copiesMissed;
