@@ -68,7 +68,12 @@ function hangsOnPromises(
 
 function ranOut(result: StateResult | undefined): boolean {
   if (result === undefined) return false;
-  return result.err === 'ENOMEM' || result.vals?.some(([value]) => value === 'BUS') === true;
+  // Access by others fails with EFAULT or EIO where the process itself would get SIGBUS.
+  const { err = '' } = result;
+  return (
+    ['ENOMEM', 'EFAULT', 'EIO'].includes(err) ||
+    result.vals?.some(([value]) => value === 'BUS') === true
+  );
 }
 
 /** The engine's answer, or what it failed with; bad scenarios are the caller's fault. */

@@ -99,14 +99,7 @@ export function* userAccess(
  */
 export function* userFault(kernel: Kernel, mm: Mm, vpn: number, isWrite: boolean): Op<number> {
   yield* downRead(mm.mmapLock);
-  let vma: Vma | undefined = findVma(mm, vpn);
-  if (vma === undefined) {
-    const above = mm.vmas[findVmaIndex(mm, vpn)];
-    if (above !== undefined && (above.flags & VM_GROWSDOWN) !== 0) {
-      const failed = yield* expandDownwards(kernel, above, vpn);
-      if (failed === 0) vma = above;
-    }
-  }
+  const vma = yield* findVmaOrGrow(kernel, mm, vpn);
   let result = VM_FAULT_SIGSEGV;
   if (vma !== undefined) {
     const wanted = isWrite ? VM_WRITE : VM_ACCESS_FLAGS;
@@ -116,6 +109,15 @@ export function* userFault(kernel: Kernel, mm: Mm, vpn: number, isWrite: boolean
   }
   yield* upRead(mm.mmapLock);
   return result;
+}
+
+/** The VMA of a page; a stack above it grows down to it. @kernel expand_stack */
+function* findVmaOrGrow(kernel: Kernel, mm: Mm, vpn: number): Op<Vma | undefined> {
+  const vma = findVma(mm, vpn);
+  if (vma !== undefined) return vma;
+  const above = mm.vmas[findVmaIndex(mm, vpn)];
+  if (above === undefined || (above.flags & VM_GROWSDOWN) === 0) return undefined;
+  return (yield* expandDownwards(kernel, above, vpn)) === 0 ? above : undefined;
 }
 
 /**
@@ -135,6 +137,7 @@ function* remoteWrite(
   yield* downRead(mm.mmapLock);
   let result = 0;
   for (let page = vpn; page < vpn + count; page += 1) {
+    if ((flags & FOLL_FORCE) !== 0) yield* findVmaOrGrow(kernel, mm, page);
     const pfn = yield* getUserPage(kernel, mm, page, flags | FOLL_WRITE | FOLL_TOUCH);
     if (pfn < 0) {
       result = -errno;
@@ -160,7 +163,7 @@ export function* processVmWrite(
   return yield* remoteWrite(kernel, mm, vpn, count, value, FOLL_PIN, EFAULT);
 }
 
-/** A write to /proc/PID/mem by root: forced. @kernel access_remote_vm */
+/** A write to /proc/PID/mem by root: forced, and a stack grows for it. @kernel access_remote_vm */
 export function* procMemWrite(
   kernel: Kernel,
   mm: Mm,

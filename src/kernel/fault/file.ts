@@ -20,7 +20,7 @@ import { isUffdArmed } from '../uffd/context.js';
 import { isShmem, type AddressSpace } from '../vm/address_space.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
-import { VM_SHARED } from '../vm/vm_flags.js';
+import { VM_EXEC, VM_SHARED } from '../vm/vm_flags.js';
 import { allocUserFolio } from './alloc.js';
 import {
   FAULT_WRITE,
@@ -122,8 +122,11 @@ function* getFilePage(kernel: Kernel, vma: Vma, mapping: AddressSpace, index: nu
   // A fault sees a page that is hidden from fault-around, and ends that.
   mapping.readIn.delete(index);
   if (cached !== NIL) return cached;
-  const from = Math.max(0, index - READAHEAD_PAGES / 2);
-  const to = Math.min(mapping.sizePages, from + READAHEAD_PAGES);
+  // Of an executable mapping, the rest; of others, what lies around.
+  const isExecutable = (vma.flags & VM_EXEC) !== 0;
+  const from = isExecutable ? index : Math.max(0, index - READAHEAD_PAGES / 2);
+  const end = isExecutable ? linearPageIndex(vma, vma.end) : from + READAHEAD_PAGES;
+  const to = Math.min(mapping.sizePages, end);
   for (let page = from; page < to; page += 1) {
     if (findCachedPage(mapping, page) === NIL) addNewCacheFolio(kernel, mapping, page, 0, 0);
   }

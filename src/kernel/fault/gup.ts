@@ -5,7 +5,14 @@ import type { Kernel } from '../kernel.js';
 import { readPoint, type Op } from '../op/prims.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
 import { PG_DIRTY } from '../phys/page_flags.js';
-import { PTE_DIRTY, PTE_LEAF, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE } from '../pgtable/pte.js';
+import {
+  PTE_DIRTY,
+  PTE_LEAF,
+  PTE_PRESENT,
+  PTE_SPECIAL,
+  PTE_WRITE,
+  PTE_YOUNG,
+} from '../pgtable/pte.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import { findVma, type Mm } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
@@ -117,6 +124,10 @@ function followPage(kernel: Kernel, vma: Vma, vpn: number, flags: number): numbe
   if ((pte & PTE_WRITE) === 0 && gupMustUnshare(kernel, vma, flags, base)) return NEEDS_UNSHARE;
   const head = memory.folioOf(pfn);
   tryGrabFolio(kernel, head, 1, flags);
+  if ((flags & FOLL_TOUCH) !== 0 && isLeaf) {
+    const isWrite = (flags & FOLL_WRITE) !== 0;
+    pageTables.flags[entry] |= isWrite ? PTE_YOUNG | PTE_DIRTY : PTE_YOUNG;
+  }
   if ((flags & FOLL_TOUCH) !== 0 && !isLeaf && !isSpecial) {
     if (
       (flags & FOLL_WRITE) !== 0 &&

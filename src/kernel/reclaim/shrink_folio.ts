@@ -89,13 +89,13 @@ export function* finishUnmapped(
   if (folioMaybeDmaPinned(kernel, head)) return activate(kernel, head, 'stuck');
   if (isSmallAndSwappable(kernel, head)) {
     tryToUnmapFlushDirty(kernel, batch.tlb);
-    if (evictSmall(kernel, head)) return 'freed';
+    if (evictSmall(kernel, head, batch.control.memcg)) return 'freed';
   }
   if ((flags[head] & PG_DIRTY) !== 0) {
     const unfinished = yield* pageOut(kernel, head, references, batch);
     if (unfinished !== undefined) return unfinished;
   }
-  return freeze(kernel, head);
+  return freeze(kernel, head, batch.control.memcg);
 }
 
 /** A folio that cannot or should not go becomes active, and gives its slots back if they are short. */
@@ -179,7 +179,7 @@ function* pageOut(
  * Takes the last references of a clean unmapped folio if nobody else has one.
  * @kernel __remove_mapping @kernel folio_ref_freeze
  */
-function freeze(kernel: Kernel, head: number): Outcome {
+function freeze(kernel: Kernel, head: number, reclaimer: number): Outcome {
   const { flags, refcount } = kernel.memory;
   const pages = folioPageCount(kernel, head);
   const mapping = folioMapping(kernel, head);
@@ -191,7 +191,7 @@ function freeze(kernel: Kernel, head: number): Outcome {
   const expected = isCached || mapping !== undefined ? 1 + pages : 1;
   if (refcount[head] !== expected) return 'stuck';
   if (isCached) {
-    noteEviction(kernel, head);
+    noteEviction(kernel, head, reclaimer);
     deleteFromSwapCache(kernel, head);
   } else if (mapping !== undefined) {
     removeCacheFolio(kernel, mapping, head);

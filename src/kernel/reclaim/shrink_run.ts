@@ -22,6 +22,7 @@ export function* shrinkRun(
 ): Op<void> {
   const { memory } = kernel;
   const { heads, slots, length } = run;
+  const reclaimer = batch.control.memcg;
   const verdicts = judgeRun(kernel, run, batch);
   for (let member = 0; member < length; member += 1) {
     const isWanted = verdicts === undefined || isReclaimable(verdicts[member]);
@@ -39,7 +40,7 @@ export function* shrinkRun(
     const verdict = verdicts?.[member] ?? 'reclaim';
     if (slot === NIL) {
       report(head, refused(kernel, head, verdict));
-    } else if (verdict === 'reclaim' && evictUncached(kernel, head, device, slot)) {
+    } else if (verdict === 'reclaim' && evictUncached(kernel, head, device, slot, reclaimer)) {
       report(head, 'freed');
     } else {
       addToSwapCache(kernel, head, device, slot);

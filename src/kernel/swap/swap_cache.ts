@@ -160,17 +160,26 @@ export function writeToSlots(kernel: Kernel, head: number): void {
   for (let i = slot; i < slot + pages; i += 1) device.notes[i] = note;
 }
 
-/** Remembers in the slots that their folio is evicted now. @kernel workingset_eviction */
-export function noteEviction(kernel: Kernel, head: number): void {
+/**
+ * Remembers in the slots that their folio is evicted now, by reclaim of the control group `reclaimer`
+ * (0: of no group, whoever the folio is charged to). @kernel workingset_eviction
+ */
+export function noteEviction(kernel: Kernel, head: number, reclaimer: number): void {
   const { memory, swap } = kernel;
   const entry = swap.folioSlots.get(head);
   const device = swap.deviceOf(entry);
   const slot = swapOffset(entry);
   const pages = folioPageCount(kernel, head);
-  const workingset = (memory.flags[head] & PG_WORKINGSET) === 0 ? 0 : SLOT_WORKINGSET;
+  const noted = evictionNote(memory.flags[head], reclaimer);
   for (let i = slot; i < slot + pages; i += 1) {
-    device.notes[i] = (device.notes[i] & ~SLOT_WORKINGSET) | SLOT_EVICTED | workingset;
+    device.notes[i] = (device.notes[i] & ~(SLOT_EVICTED | SLOT_WORKINGSET)) | noted;
   }
+}
+
+function evictionNote(flags: number, reclaimer: number): number {
+  // A group is so small that nothing comes back within its working set.
+  const evicted = reclaimer === 0 ? SLOT_EVICTED : 0;
+  return (flags & PG_WORKINGSET) === 0 ? evicted : evicted | SLOT_WORKINGSET;
 }
 
 /**
@@ -178,7 +187,7 @@ export function noteEviction(kernel: Kernel, head: number): void {
  * it without references: what `writeToSlots`, `noteEviction` and `deleteFromSwapCache` do for any
  * folio. False with nothing changed if the write would not end at once or nobody wants the slot.
  */
-export function evictSmall(kernel: Kernel, head: number): boolean {
+export function evictSmall(kernel: Kernel, head: number, reclaimer: number): boolean {
   const { memory, swap } = kernel;
   const entry = swap.folioSlots.get(head);
   const device = swap.deviceOf(entry);
@@ -187,7 +196,7 @@ export function evictSmall(kernel: Kernel, head: number): boolean {
   swap.folioSlots.delete(head);
   if (swap.readahead.unused.size > 0) swap.readahead.unused.delete(head);
   memory.flags[head] &= ~PG_SWAPCACHE;
-  evictToSlot(kernel, head, device, slot);
+  evictToSlot(kernel, head, device, slot, reclaimer);
   return true;
 }
 
@@ -200,34 +209,38 @@ export function evictUncached(
   head: number,
   device: SwapDevice,
   slot: number,
+  reclaimer: number,
 ): boolean {
   const { refcount, mapcount } = kernel.memory;
   if (mapcount[head] !== 0 || refcount[head] !== 1 || device.count(slot) === 0) return false;
-  evictToSlot(kernel, head, device, slot);
+  evictToSlot(kernel, head, device, slot, reclaimer);
   return true;
 }
 
-function evictToSlot(kernel: Kernel, head: number, device: SwapDevice, slot: number): void {
+function evictToSlot(
+  kernel: Kernel,
+  head: number,
+  device: SwapDevice,
+  slot: number,
+  reclaimer: number,
+): void {
   const { memory } = kernel;
   const word = memory.content[head];
   const flags = memory.flags[head];
   device.content[slot] = word;
-  device.notes[slot] =
-    (word === 0 ? SLOT_ZERO : 0) |
-    SLOT_EVICTED |
-    ((flags & PG_WORKINGSET) === 0 ? 0 : SLOT_WORKINGSET);
+  device.notes[slot] = (word === 0 ? SLOT_ZERO : 0) | evictionNote(flags, reclaimer);
   device.dropCache(slot);
   memory.flags[head] = flags & ~PG_DIRTY;
   memory.refcount[head] = 0;
 }
 
 /**
- * A folio comes back from a slot. Outside of small control groups the refault is within the
- * working set: active at once (spec 98 §6.7). @kernel workingset_refault
+ * A folio comes back from a slot. If it was not its control group that was reclaimed, the refault is
+ * within the working set of the machine: active at once (spec 98 §6.7). @kernel workingset_refault
  */
 export function noteRefault(kernel: Kernel, head: number, device: SwapDevice, slot: number): void {
   const notes = device.notes[slot];
-  if ((notes & SLOT_EVICTED) === 0 || device.memcg[slot] !== 0) return;
+  if ((notes & SLOT_EVICTED) === 0) return;
   kernel.memory.flags[head] |=
     (notes & SLOT_WORKINGSET) === 0 ? PG_ACTIVE : PG_ACTIVE | PG_WORKINGSET;
 }

@@ -18,7 +18,7 @@ const SWAP_MAP_BAD = 0x3f;
 
 /** Bits of `notes`. The folio that was written was zero in all its pages. */
 export const SLOT_ZERO = 1;
-/** A folio was evicted to the slot: its return is a refault. @kernel workingset_eviction */
+/** A folio was evicted to the slot, not for a control group: its return is a refault. */
 export const SLOT_EVICTED = 2;
 /** The evicted folio was in the working set. */
 export const SLOT_WORKINGSET = 4;

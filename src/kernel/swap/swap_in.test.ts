@@ -147,11 +147,16 @@ describe('an exclusive entry whose folio is still in the cache', () => {
 });
 
 describe('mlock and swap', () => {
-  it('reads locked pages in, and locks them', () => {
-    const script = new SwapScript();
-    script.fill(0, 2);
-    script.out(0, 2);
-    script.run({ op: 'mlock', p: 0, at: 0, n: 2 });
-    expect([script.bits(0), script.folio(0)]).toEqual(['wde', 'B V M']);
+  it('reads locked pages in, and locks those that come through the swap cache', () => {
+    for (const [kind, flags] of [
+      ['file', 'D B V M'],
+      ['zram', 'A B'],
+    ] as const) {
+      const script = new SwapScript(kind);
+      script.fill(0, 2);
+      script.out(0, 2);
+      script.run({ op: 'mlock', p: 0, at: 0, n: 2 });
+      expect([kind, script.bits(0), script.folio(0)]).toEqual([kind, 'wde', flags]);
+    }
   });
 });

@@ -4,7 +4,6 @@ import { VM_FAULT_MAJOR, VM_FAULT_OOM } from '../fault/fault_flags.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioPut } from '../phys/folio.js';
-import { mlockVmaFolio } from '../phys/mlock.js';
 import { PG_SWAPBACKED } from '../phys/page_flags.js';
 import { swapOffset } from '../pgtable/pte.js';
 import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
@@ -58,7 +57,6 @@ export function* swapInDirect(
   vma.mm.rss[MM_ANONPAGES] += pages;
   vma.mm.rss[MM_SWAPENTS] -= pages;
   folioAddNewAnonRmap(kernel, head, vma, vpn - before, true);
-  mlockVmaFolio(kernel, head, vma);
   for (let i = 0; i < pages; i += 1) {
     memory.content[head + i] = device.content[slot + i];
     pageTables.payload[firstEntry + i] = head + i;
