@@ -18,6 +18,15 @@ const EXACT: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   'test/data/recordings/bash-fork': { end: 1801 },
   // A cgroup that a second process joins; `join1` holds that one alone.
   'test/data/recordings/join': { start: 60, join1: 60, t1: 120, t2: 196, t3: 136 },
+  // The same for a parent, whose pages were those of a stand-in before.
+  'test/data/recordings/join-family': {
+    start: 423,
+    join1: 423,
+    t1: 846,
+    t2: 846,
+    t3: 1269,
+    t4: 846,
+  },
   // Attached: siblings without their parent, one that called exec, mappings outside of it all.
   'test/data/recordings/orphans': { start: 4068, t1: 4267, t2: 4302, end: 4319 },
   'test/data/recordings/py-thp': { built: 42_151, forked: 126_453, read: 126_453, end: 42_151 },

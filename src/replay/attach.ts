@@ -10,6 +10,8 @@ import {
   type AttachPages,
   type SharedFrame,
 } from './attach_pages.js';
+import { hasPageIn, layersOf, outsideCount, push, rangesOf } from './attach_lists.js';
+import { findRelative, type Relative } from './attach_relatives.js';
 import { mergeKsmFrames } from './attach_ksm.js';
 import { pagesOf } from './calls.js';
 import type { Findings } from './findings.js';
@@ -20,8 +22,6 @@ import type { TaskTable } from './tasks.js';
 
 /** Numbers of processes that stand for those outside of the recording; no pid is as large. */
 export const FIRST_OUTSIDE_PID = 2 ** 30;
-/** Most processes outside of the recording that are made for one family. */
-const MOST_OUTSIDE = 1024;
 
 /** What an attach changes. */
 export interface AttachTarget {
@@ -66,7 +66,11 @@ export function attachSnapshot(
     const source =
       attached.find((one) => one.process.pid === process.ppid && relatives.has(process.ppid)) ??
       attached.find((one) => relatives.has(one.process.pid));
-    attached.push({ process: task, source: source?.process });
+    const known = builder.knownRelatives.get(process.pid);
+    attached.push({
+      process: task,
+      source: source?.process ?? (known === undefined ? undefined : tasks.ofPid(known)),
+    });
   }
   return attached;
 }
@@ -97,6 +101,8 @@ class Builder {
   private readonly vmas: ReadonlyArray<readonly SnapshotVma[]>;
   private readonly pages: AttachPages;
   private readonly families: readonly AttachFamily[];
+  /** Processes that were there before, by pids of newcomers that share pages with them. */
+  readonly knownRelatives = new Map<number, number>();
   private nextOutside = FIRST_OUTSIDE_PID;
 
   constructor(target: AttachTarget, snapshot: Snapshot, processes: readonly SnapshotProcess[]) {
@@ -161,24 +167,81 @@ class Builder {
     if (family.frames.length === 0) {
       for (const member of family.members) {
         machine.apply({ op: 'fork', p: 0, c: this.pid(member) });
-        this.shape(member, layout);
+        this.shape(member, layout, false);
       }
       return;
     }
     const ancestor = this.takeOutside();
-    machine.apply({ op: 'fork', p: 0, c: ancestor });
+    const { pages, tasks } = this.target;
+    const relative = findRelative(tasks, pages.identity, family.frames);
+    if (relative === undefined) machine.apply({ op: 'fork', p: 0, c: ancestor });
+    else this.forkEmpty(relative.pid, ancestor);
+    if (relative !== undefined) this.adoptLayout(ancestor, family, relative.frames, layout);
     this.mapAncestor(ancestor, family, layout);
     for (const member of family.members) {
       machine.apply({ op: 'fork', p: ancestor, c: this.pid(member) });
-      this.shape(member, layout);
+      this.shape(member, layout, relative !== undefined);
+      if (relative !== undefined) this.knownRelatives.set(this.pid(member), relative.pid);
     }
+    const own = relative === undefined ? family.frames : relative.others;
     const outside: number[] = [];
-    for (let i = 0; i < outsideCount(family.frames); i += 1) {
+    for (let i = 0; i < outsideCount(own); i += 1) {
       outside.push(this.takeOutside());
       machine.apply({ op: 'fork', p: ancestor, c: outside[i] ?? 0 });
     }
-    this.sharePages(ancestor, family, outside);
+    this.sharePages(ancestor, own, outside);
+    if (relative !== undefined) this.shareKnown(relative);
     machine.apply({ op: 'exit', p: ancestor });
+  }
+
+  /** A child of a process that is there already, with its mappings and none of its pages. */
+  private forkEmpty(p: number, child: number): void {
+    const { machine } = this;
+    machine.apply({ op: 'fork', p, c: child });
+    for (const { start, end } of machine.kernel.processes.get(child)?.mm.vmas ?? []) {
+      const range = { p: child, at: start, n: end - start };
+      machine.apply({ op: 'madvise', ...range, advice: 'dontneed' });
+    }
+  }
+
+  /** Where members share pages with a process that is there already, its mappings are theirs. */
+  private adoptLayout(
+    ancestor: number,
+    family: AttachFamily,
+    frames: readonly SharedFrame[],
+    layout: Layout,
+  ): void {
+    const vpns = frames.map((frame) => frame.pages[0]?.vpn ?? 0).sort((a, b) => a - b);
+    const mapped = this.machine.kernel.processes.get(ancestor)?.mm.vmas ?? [];
+    for (const member of family.members) {
+      for (const vma of this.vmas[member] ?? []) {
+        if (!isPrivate(vma) || !hasPageIn(vpns, vma.startPage, vma.endPage)) continue;
+        for (const { start, end, anonVma } of mapped) {
+          const from = Math.max(start, vma.startPage);
+          const to = Math.min(end, vma.endPage);
+          if (anonVma !== undefined && from < to) layout.addMapped(vma, from, to);
+        }
+      }
+    }
+  }
+
+  /** Pages of a process that is there already; stand-ins for the members give theirs up. */
+  private shareKnown({ pid, frames }: Relative): void {
+    const { identity } = this.target.pages;
+    const ordered = frames.toSorted((a, b) => (a.pages[0]?.vpn ?? 0) - (b.pages[0]?.vpn ?? 0));
+    const heirs = new Map<number, number[]>();
+    for (const frame of ordered) {
+      for (const { member, vpn } of frame.pages) push(heirs, this.pid(member), vpn);
+      const places = identity.placesOf(identity.find(frame.pfn));
+      let excess = places.length - frame.outside;
+      for (const place of places) {
+        if (excess <= 0) break;
+        if (place.pid < FIRST_OUTSIDE_PID) continue;
+        excess -= 1;
+        this.drop(place.pid, [place.vpn]);
+      }
+    }
+    for (const [heir, vpns] of heirs) this.inherit(heir, pid, vpns);
   }
 
   /** The ancestor maps whatever holds shared pages, and each of its VMAs has an anon_vma. */
@@ -200,15 +263,18 @@ class Builder {
     this.drop(ancestor, firstPages);
   }
 
-  /** Turns what a member has from its ancestor into the VMAs that the snapshot shows. */
-  private shape(member: number, inherited: Layout): void {
+  /**
+   * Turns what a member has from its ancestor into the VMAs that the snapshot shows. `hasMore`: it
+   * maps more than the layout tells.
+   */
+  private shape(member: number, inherited: Layout, hasMore: boolean): void {
     const { machine, target } = this;
     const p = this.pid(member);
     const vmas = this.vmas[member] ?? [];
     let behind = 0;
     for (const vma of [...vmas, undefined]) {
       const gapEnd = vma?.startPage ?? TASK_SIZE_PAGES;
-      if (behind < gapEnd && inherited.overlaps(behind, gapEnd)) {
+      if (behind < gapEnd && (hasMore || inherited.overlaps(behind, gapEnd))) {
         machine.apply({ op: 'munmap', p, at: behind, n: gapEnd - behind });
       }
       behind = vma?.endPage ?? gapEnd;
@@ -234,9 +300,13 @@ class Builder {
    * The frames of one address are shared one after the other: each is written by the ancestor,
    * taken by whom the snapshot says, and dropped again.
    */
-  private sharePages(ancestor: number, family: AttachFamily, outside: readonly number[]): void {
+  private sharePages(
+    ancestor: number,
+    frames: readonly SharedFrame[],
+    outside: readonly number[],
+  ): void {
     const outsideTaken = new Map<number, number>();
-    for (const layer of layersOf(family.frames)) {
+    for (const layer of layersOf(frames)) {
       const vpns = layer.map((frame) => frame.pages[0]?.vpn ?? 0);
       this.write(ancestor, vpns);
       const heirs = new Map<number, number[]>();
@@ -280,60 +350,4 @@ class Builder {
       this.machine.apply({ op: 'madvise', p, at, n, advice: 'dontneed' });
     }
   }
-}
-
-function push(lists: Map<number, number[]>, key: number, value: number): void {
-  const list = lists.get(key);
-  if (list === undefined) lists.set(key, [value]);
-  else list.push(value);
-}
-
-/** Stand-ins that a family needs: each can hold one frame of an address. */
-function outsideCount(frames: readonly SharedFrame[]): number {
-  const byPage = new Map<number, number>();
-  let most = 0;
-  for (const frame of frames) {
-    const vpn = frame.pages[0]?.vpn ?? 0;
-    const count = (byPage.get(vpn) ?? 0) + frame.outside;
-    byPage.set(vpn, count);
-    most = Math.max(most, count);
-  }
-  return Math.min(most, MOST_OUTSIDE);
-}
-
-/** Frames by address, ascending: the first of each, then the second of those that have two, … */
-function layersOf(frames: readonly SharedFrame[]): SharedFrame[][] {
-  const layers: SharedFrame[][] = [];
-  const depth = new Map<number, number>();
-  const ordered = frames.toSorted((a, b) => (a.pages[0]?.vpn ?? 0) - (b.pages[0]?.vpn ?? 0));
-  for (const frame of ordered) {
-    const vpn = frame.pages[0]?.vpn ?? 0;
-    const layer = depth.get(vpn) ?? 0;
-    depth.set(vpn, layer + 1);
-    const list = layers[layer];
-    if (list === undefined) layers.push([frame]);
-    else list.push(frame);
-  }
-  return layers;
-}
-
-/** Runs of consecutive pages of an ascending list. */
-export function* rangesOf(vpns: readonly number[]): Generator<readonly [at: number, n: number]> {
-  let first = 0;
-  for (let i = 1; i <= vpns.length; i += 1) {
-    if (i < vpns.length && vpns[i] === (vpns[i - 1] ?? 0) + 1) continue;
-    if (i > first) yield [vpns[first] ?? 0, i - first];
-    first = i;
-  }
-}
-
-function hasPageIn(vpns: readonly number[], start: number, end: number): boolean {
-  let low = 0;
-  let high = vpns.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((vpns[middle] ?? 0) < start) low = middle + 1;
-    else high = middle;
-  }
-  return low < vpns.length && (vpns[low] ?? 0) < end;
 }

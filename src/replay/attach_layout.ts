@@ -29,6 +29,12 @@ export class Layout {
     return added;
   }
 
+  /** Adds a range that is mapped already, of the origin that a snapshot's VMA has there. */
+  addMapped(vma: SnapshotVma, start: number, end: number): void {
+    const part = { start, end, key: keyOf(vma), vma };
+    if (!this.overlaps(start, end)) this.parts.splice(this.firstBehind(start), 0, part);
+  }
+
   /** The parts of a VMA's range that are here with its origin. */
   keptOf(vma: SnapshotVma): Part[] {
     const key = keyOf(vma);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RUN } from '../trace/snapshot.js';
 import { SnapshotBuilder } from '../trace/snapshot_builder.js';
-import { rangesOf } from './attach.js';
+import { rangesOf } from './attach_lists.js';
 import { familiesOf, joinPages } from './attach_pages.js';
 
 type Row = readonly [pid: number, page: number, pfn: number, mapcount: number];
