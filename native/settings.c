@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "actor.h"
 
 #define NOTES 512
+#define LOCK_POLL_MS 20
 static char journal_path[256];
 static char *noted[NOTES]; /* "action\tpath", so that only the first value is kept */
 static int note_count;
@@ -107,6 +109,13 @@ int settings_write(const char *path, const char *value) {
   return strcmp(present, value) ? write_text(path, value) : 0;
 }
 
+/* Not in the kernel: there we would not notice that our caller has gone. */
+static void wait_for_lock(void) {
+  struct pollfd input = {0, 0, 0};
+  while (flock(lock_file, LOCK_EX | LOCK_NB))
+    if (poll(&input, 1, LOCK_POLL_MS) > 0 && input.revents & (POLLHUP | POLLERR | POLLNVAL)) _exit(0);
+}
+
 void settings_open(const char *directory) {
   char path[256];
   mkdir(directory, 0700);
@@ -121,7 +130,7 @@ void settings_open(const char *directory) {
   if (flock(lock_file, LOCK_EX | LOCK_NB)) {
     printf("{\"waiting\":1}\n");
     fflush(stdout);
-    flock(lock_file, LOCK_EX);
+    wait_for_lock();
   }
   settings_restore();
 }

@@ -7,7 +7,7 @@ import { DEFAULT_PROFILE } from '../src/kernel/profile.js';
 import type { Operation } from '../src/kernel/operation.js';
 import { OPERATION_RULES } from '../src/trace/scenario_rules.js';
 
-const SCENARIOS = 500;
+const SCENARIOS = 800;
 
 /** What was seen: operations, and `operation.field` with the values of the field. */
 const operations = new Set<string>();

@@ -11,6 +11,21 @@ export const shareMemory: Action = (world) => {
   world.emit({ op: world.rng.pick(['vfork', 'clone_vm']), p, c: world.fork(p) });
 };
 
+/** A child gets anew what its parent maps. */
+export const inherit: Action = (world) => {
+  const p = world.process();
+  const q = world.parents.get(p);
+  if (q === undefined || !world.processes.includes(q)) return;
+  world.emit({ op: 'inherit', p, q, ...world.touch(true) });
+};
+
+/** A heap that has pages already. */
+export const placeHeap: Action = (world) => {
+  world.hasBreak = true;
+  const at = world.page();
+  world.emit({ op: 'brk_at', p: 0, at, end: at + world.rng.below(8) });
+};
+
 export const exec: Action = (world) => {
   world.emit({ op: 'exec', p: world.process() });
 };

@@ -40,6 +40,7 @@ const turnSettings = system.configure([
 /** Mixed into every mode where only the engine performs the scenario. */
 export const ENGINE_EXTRAS: Weighted = [
   [2, engine.shareMemory],
+  [0.5, engine.inherit],
   [0.5, engine.exec],
   [2, engine.faultOnce],
   [1, engine.lockAll],
@@ -84,11 +85,13 @@ const GIGANTIC = {
 export const ENGINE_MODES = {
   processes: {
     space: SMALL,
-    start: inOrder(smallFiles, startMapped),
+    start: inOrder(smallFiles, startMapped, sometimes(0.3, engine.placeHeap)),
     actions: [
       ...BASIC,
       ...HOLDERS,
       ...LOCKS,
+      [1, mapping.moveBreak],
+      [2, engine.inherit],
       [8, engine.shareMemory],
       [3, engine.exec],
       [4, access.exit],

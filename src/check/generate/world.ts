@@ -46,6 +46,8 @@ export class World {
   readonly files: FileFacts[] = [];
   readonly pins: Held[] = [];
   readonly pipes: Held[] = [];
+  /** Of whom each process was forked. */
+  readonly parents = new Map<number, number>();
   /** Ranges that were registered with a userfaultfd. */
   readonly registered: Range[] = [];
   /** Values that are written; few, where equal pages matter. Empty: all different. */
@@ -99,6 +101,7 @@ export class World {
     const child = this.nextProcess;
     this.nextProcess += 1;
     this.processes.push(child);
+    this.parents.set(child, p);
     if (this.grouped.has(p)) this.grouped.add(child);
     // Rings and pipes are descriptors: the child has them too.
     for (const list of [this.pins, this.pipes]) {

@@ -105,7 +105,10 @@ export class ShadowMemory {
         if (this.processes.get(operation.q)?.mm === mm) this.advise(mm, operation, isDone);
         break;
       case 'brk_at':
-        mm.brk = operation.at;
+        mm.brk = operation.end ?? operation.at;
+        break;
+      case 'inherit':
+        this.inherit(mm, this.processes.get(operation.q)?.mm, operation, isDone);
         break;
       case 'brk':
         if (result.ret < mm.brk) this.unmap(mm, result.ret, mm.brk - result.ret);
@@ -258,6 +261,22 @@ export class ShadowMemory {
       mm.pages.set(at, isWiped ? new ShadowPage(undefined, at, false, 1) : page.forked());
     }
     this.processes.set(c, new ShadowProcess(mm, parent));
+  }
+
+  /** What the child gets anew; of a call that failed, as far as it came. */
+  private inherit(
+    child: ShadowMm,
+    parent: ShadowMm | undefined,
+    { at, n }: { readonly at: number; readonly n: number },
+    isDone: boolean,
+  ): void {
+    if (parent === undefined || parent === child) return;
+    for (let page = at; page < at + n; page += 1) {
+      const from = parent.pages.get(page);
+      if (from === undefined) continue;
+      if (isDone) child.pages.set(page, from.forked());
+      else if (from.own !== undefined) child.pages.get(page)?.writeMaybe(from.own);
+    }
   }
 
   private compareRead(mm: ShadowMm, p: number, at: number, { vals }: OperationResult): void {

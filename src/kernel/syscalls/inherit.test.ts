@@ -42,5 +42,7 @@ describe('inherit', () => {
     script.map(0, 4, 'rw', 2);
     expect(script.run({ op: 'inherit', p: 2, at: 0, n: 1, q: 0 })).toEqual(refused);
     expect(script.run({ op: 'inherit', p: 7, at: 0, n: 1, q: 0 })).toMatchObject({ err: 'ESRCH' });
+    script.run({ op: 'vfork', p: 0, c: 8 });
+    expect(script.run({ op: 'inherit', p: 8, at: 0, n: 1, q: 0 })).toEqual(refused);
   });
 });

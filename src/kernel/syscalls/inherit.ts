@@ -20,6 +20,8 @@ export function* inheritPages(
   start: number,
   end: number,
 ): Op<number> {
+  // A child of vfork has the very same address space.
+  if (child === parent) return -EINVAL;
   yield* downWrite(parent.mmapLock);
   yield* downWrite(child.mmapLock);
   let failed = 0;
