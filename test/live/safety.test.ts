@@ -72,8 +72,11 @@ time.sleep(0.8)
   const cli = startCli(['record', '--snapshot-every', '100ms', '-o', path, ...command]);
   expect((await cli.ended).code).toBe(0);
   const recording = await openRecording(path);
-  const { vmas } = await recording.snapshot(recording.info.snapshots.at(-1)?.name ?? '');
-  expect(vmas.map((vma) => vma.name)).toContain(`${name} (deleted)`);
+  const names: string[] = [];
+  for (const { name: snapshot } of recording.info.snapshots) {
+    for (const vma of (await recording.snapshot(snapshot)).vmas) names.push(vma.name);
+  }
+  expect(names).toContain(`${name} (deleted)`);
 });
 
 it('takes a hostile name for text', async () => {
