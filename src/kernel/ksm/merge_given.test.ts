@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MachineScript } from '../../../test/support/machine_script.js';
+import { checkInvariants } from '../invariants/index.js';
 
 /** Pages 0 … n−1 of process 0, all with their own value. */
 function differentPages(n: number): MachineScript {
@@ -36,6 +37,18 @@ describe('ksm_merge', () => {
       script.pfn(1),
       script.pfn(1),
     ]);
+  });
+
+  it('leaves a fork with the merged page that its parent has written to', () => {
+    const script = differentPages(3);
+    mergeable(script, 3);
+    script.run({ op: 'ksm_merge', p: 0, at: 0, q: 0, to: 1 });
+    script.fork(0, 1);
+    script.write(0, 2, 7);
+    script.run({ op: 'ksm_merge', p: 0, at: 2, q: 0, to: 0 });
+    expect([script.kind(0), script.kind(0, 1)]).toEqual(['ksm', 'ksm']);
+    expect(script.pfn(0)).not.toBe(script.pfn(0, 1));
+    checkInvariants(script.kernel);
   });
 
   it('refuses what ksmd could not have found', () => {

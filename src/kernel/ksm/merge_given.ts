@@ -34,7 +34,7 @@ export function* mergeGivenPages(
   // They were compared: this machine has no other word for what they hold.
   memory.content[page] = memory.content[target];
   const item = itemAt(slot, vpn);
-  yield* removeItemFromTree(kernel, item);
+  yield* forgetOldPage(kernel, item);
   folioGet(kernel, memory.folioOf(page));
   folioGet(kernel, memory.folioOf(target));
   const result = yield* mergeHeld(kernel, item, page, itemAt(targetSlot, targetVpn), target);
@@ -58,13 +58,22 @@ function* mergeHeld(
     if (failed === 0) stableTreeAppend(kernel, item, known);
     return failed;
   }
-  yield* removeItemFromTree(kernel, targetItem);
+  yield* forgetOldPage(kernel, targetItem);
   if (!(yield* tryToMergeTwoPages(kernel, targetItem, target, item, page))) return -EFAULT;
   const node = stableTreeInsert(kernel, target);
   node.wasShared = memory.mapcount[target] > 2;
   stableTreeAppend(kernel, item, node);
   stableTreeAppend(kernel, targetItem, node);
   return 0;
+}
+
+/**
+ * The page that the item stood for is no longer there. Forks that still map it are found again only
+ * when a scan gives them items of their own.
+ */
+function* forgetOldPage(kernel: Kernel, item: KsmRmapItem): Op<void> {
+  if (item.node !== undefined) item.node.wasShared = true;
+  yield* removeItemFromTree(kernel, item);
 }
 
 /** The item of a page, made in its place by address if there is none. */
