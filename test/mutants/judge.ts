@@ -7,8 +7,18 @@ import type { Operation, OperationResult } from '../../src/kernel/operation.js';
 import type { Profile } from '../../src/kernel/profile.js';
 import type { LoadedKernel } from './kernel_loader.js';
 
+/** What a bug breaks that is no invariant of every state: asked once, when all is done. */
+export interface Claim {
+  readonly id: string;
+  /** The claim in one sentence. */
+  readonly claim: string;
+  readonly holds: (machine: Machine) => boolean;
+}
+
 /** Away from page 0, so that a forgotten conversion shows; a multiple of 2 MiB. */
 export const REGION_START = 0x1000000;
+
+const TLB_INVARIANT = 'tlb.no-stale-translation';
 
 export interface Verdict {
   /** Ids of the invariants that broke, in the order in which they did. */
@@ -52,6 +62,28 @@ export class Judge {
     this.add(CONTENT_INVARIANT, this.oracle.shadow.observe(operation, result));
   }
 
+  /** Operations are in progress, their flushes may be yet to come: but no page is free before. */
+  inProgress(): void {
+    const { kernel } = this.machine;
+    const reached = kernel.tlb?.findStale(kernel).filter((one) => one.problem === 'page is free');
+    this.add(
+      TLB_INVARIANT,
+      (reached ?? []).map(({ mm, vpn, pfn }) => `mm ${mm.id} reaches free page ${pfn} at ${vpn}`),
+    );
+  }
+
+  /** Everything is over. */
+  atEnd(claim: Claim | undefined): void {
+    if (claim !== undefined && !claim.holds(this.machine)) this.add(claim.id, [claim.claim]);
+  }
+
+  /** A claim that the setting of a race put into the kernel begins with its id. */
+  crashed(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    const [, id = 'crash', problem = message] = /^claim (\S+): (.*)$/s.exec(message) ?? [];
+    this.add(id, [problem]);
+  }
+
   /** No operation is in progress. */
   atRest(): void {
     for (const { id, problems } of findViolations(this.machine.kernel)) this.add(id, problems);
@@ -70,6 +102,7 @@ export async function judge(
   loaded: LoadedKernel,
   steps: readonly Step[],
   profile: Partial<Profile> = {},
+  claim?: Claim,
 ): Promise<Verdict> {
   const machine = await newMachine(loaded, profile);
   const verdict = new Judge(machine);
@@ -86,6 +119,7 @@ export async function judge(
       verdict.note(step, result);
       verdict.atRest();
     }
+    verdict.atEnd(claim);
   } catch (error) {
     crash = error instanceof Error ? error.message : String(error);
   }

@@ -79,6 +79,17 @@ export class LoadedKernel {
   }
 }
 
+/** Kernels without edits, one a build: their modules keep no state, so all tests may share them. */
+const unchanged = new Map<Build, LoadedKernel>();
+
+/** The kernel with these edits. */
+export function loadKernel(build: Build, edits: readonly Edit[]): LoadedKernel {
+  if (edits.length > 0) return new LoadedKernel(build, edits);
+  const known = unchanged.get(build) ?? new LoadedKernel(build, edits);
+  unchanged.set(build, known);
+  return known;
+}
+
 /** The text of a file with the edits made. Each rule must occur exactly once. */
 function applyEdits(file: string, edits: readonly Edit[]): string {
   let text = readFileSync(file, 'utf8');

@@ -3,8 +3,8 @@ import type { Machine } from '../../src/kernel/machine.js';
 import type { Op, Point } from '../../src/kernel/op/prims.js';
 import type { Operation, OperationResult } from '../../src/kernel/operation.js';
 import type { Profile } from '../../src/kernel/profile.js';
-import { Judge, newMachine, type Step } from './judge.js';
-import { LoadedKernel, type Edit } from './kernel_loader.js';
+import { Judge, newMachine, type Claim, type Step } from './judge.js';
+import { loadKernel, type Edit, type LoadedKernel } from './kernel_loader.js';
 
 /** A bug that needs two CPUs. */
 export interface Race {
@@ -23,6 +23,7 @@ export interface Race {
   /** Afterwards. */
   readonly afterwards?: readonly Operation[];
   readonly broken: string;
+  readonly claim?: Claim;
   readonly profile?: Partial<Profile>;
 }
 
@@ -78,7 +79,7 @@ export async function explore(
 ): Promise<{ readonly broken: ReadonlySet<string>; readonly problems: string[]; orders: number }> {
   const broken = new Set<string>();
   const problems: string[] = [];
-  const loaded = new LoadedKernel('check', [...(race.setting ?? []), ...edits]);
+  const loaded = loadKernel('check', [...(race.setting ?? []), ...edits]);
   for (let interruptedAt = 0; interruptedAt < STEP_LIMIT; interruptedAt += 1) {
     const { verdict, isLast } = await runOnce(race, loaded, interruptedAt);
     for (const id of verdict.broken) broken.add(id);
@@ -119,6 +120,7 @@ async function runOnce(
         if (!first.isDone && first.pending === before) throw new Error('both wait');
         continue;
       }
+      verdict.inProgress();
       const step = rest.shift();
       if (step === undefined) break;
       second = undefined;
@@ -133,8 +135,9 @@ async function runOnce(
     }
     verdict.atRest();
     for (const operation of race.afterwards ?? []) perform(machine, operation, verdict);
+    verdict.atEnd(race.claim);
   } catch (error) {
-    verdict.add('crash', [error instanceof Error ? error.message : String(error)]);
+    verdict.crashed(error);
   }
   return { verdict, isLast };
 }

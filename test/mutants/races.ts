@@ -133,13 +133,13 @@ export const RACES: readonly Race[] = [
     edits: [
       {
         file: 'fault/access.ts',
-        rule: '  yield* downRead(mm.mmapLock);\n  let vma: Vma | undefined = findVma(mm, vpn);',
-        wrong: '  let vma: Vma | undefined = findVma(mm, vpn);',
+        rule: '  yield* downRead(mm.mmapLock);\n  const vma = yield* findVmaOrGrow(',
+        wrong: '  const vma = yield* findVmaOrGrow(',
       },
       {
         file: 'fault/access.ts',
-        rule: '  yield* upRead(mm.mmapLock);\n  return result;\n}\n\n/**\n * Writes',
-        wrong: '  return result;\n}\n\n/**\n * Writes',
+        rule: '  yield* upRead(mm.mmapLock);\n  return result;\n}\n\n/** The VMA',
+        wrong: '  return result;\n}\n\n/** The VMA',
       },
     ],
     setUp: [
