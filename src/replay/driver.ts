@@ -123,7 +123,6 @@ export class ReplayDriver {
   }
 
   private applyRare(queue: StepQueue, slot: number, tid: number, kind: number): string | undefined {
-    const text = this.recording.strings.text(queue.text[slot] ?? -1);
     const a = queue.a[slot] ?? 0;
     const b = queue.b[slot] ?? 0;
     switch (kind) {
@@ -142,12 +141,13 @@ export class ReplayDriver {
       }
       case STEP.newTask: {
         const parent = this.process(tid);
-        if (parent !== undefined) this.newTask(parent, a, b, text);
+        if (parent !== undefined) this.newTask(parent, a, b, this.text(queue, slot));
         return undefined;
       }
       case STEP.prepareExec:
         // Whatever came before is gone now.
-        if (tid > 0) this.exec(this.tasks.find(tid) ?? this.addRoot(tid), text, a);
+        if (tid > 0)
+          this.exec(this.tasks.find(tid) ?? this.addRoot(tid), this.text(queue, slot), a);
         return undefined;
       case STEP.exec: {
         const process = this.tasks.find(tid);
@@ -159,7 +159,7 @@ export class ReplayDriver {
         return undefined;
       case STEP.rename: {
         const process = this.tasks.find(a);
-        if (process !== undefined && process.pid === a) process.comm = text;
+        if (process !== undefined && process.pid === a) process.comm = this.text(queue, slot);
         return undefined;
       }
       case STEP.alloc:
@@ -175,7 +175,7 @@ export class ReplayDriver {
         this.pages.other(queue, slot, tid, this.tasks.find(tid) !== undefined);
         return undefined;
       case STEP.mark: {
-        const mark = snapshotMark(text);
+        const mark = snapshotMark(this.text(queue, slot));
         return mark === undefined || mark.ends ? undefined : mark.name;
       }
       default:
@@ -183,11 +183,15 @@ export class ReplayDriver {
     }
   }
 
+  private text(queue: StepQueue, slot: number): string {
+    return this.recording.strings.text(queue.text[slot] ?? -1);
+  }
+
   /** The snapshot that a step marks the begin of, without applying anything. */
   markName(queue: StepQueue, slot: number): string | undefined {
     if (queue.kind[slot] !== STEP.mark) return undefined;
     this.moment.timeNs = queue.timeNs[slot] ?? 0;
-    const mark = snapshotMark(this.recording.strings.text(queue.text[slot] ?? -1));
+    const mark = snapshotMark(this.text(queue, slot));
     return mark === undefined || mark.ends ? undefined : mark.name;
   }
 
