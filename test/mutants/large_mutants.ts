@@ -1,21 +1,16 @@
 import type { Machine } from '../../src/kernel/machine.js';
-import { PG_HEAD, PG_MLOCKED, PG_SWAPBACKED, PG_TAIL } from '../../src/kernel/phys/page_flags.js';
+import { PG_MLOCKED, PG_SWAPBACKED } from '../../src/kernel/phys/page_flags.js';
 import { PTE_PRESENT } from '../../src/kernel/pgtable/pte.js';
 import { REGION_START } from './judge.js';
 import type { Mutant } from './mutant.js';
 import { forks, largeFolio, mapped, written } from './steps.js';
 
 /** Flags of the folio that process 0 maps at a page; undefined if none. */
-export function folioFlagsAt({ kernel }: Machine, at: number): number | undefined {
+function folioFlagsAt({ kernel }: Machine, at: number): number | undefined {
   const { memory, pageTables, processes } = kernel;
   const entry = pageTables.findLeaf(processes.get(0)?.mm.pgd ?? -1, at + REGION_START);
   if ((pageTables.flags[entry] & PTE_PRESENT) === 0) return undefined;
   return memory.flags[memory.folioOf(pageTables.payload[entry])];
-}
-
-/** Whether any folio of the machine that process 0 maps at a page is large. */
-export function isLargeAt(machine: Machine, at: number): boolean {
-  return ((folioFlagsAt(machine, at) ?? 0) & (PG_HEAD | PG_TAIL)) !== 0;
 }
 
 /** Folios across page tables, VMAs and the end of a file (spec 90 B 23, 26, 35, 41, 43, 44, C). */
