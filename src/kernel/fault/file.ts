@@ -4,7 +4,7 @@ import { addNewCacheFolio, attachBuffers, findCachedPage } from '../file/page_ca
 import { shmemGetPage } from '../file/shmem.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import { folioGet, folioPut, pageIsPoisoned } from '../phys/folio.js';
+import { folioGet, folioPageCount, folioPut, pageIsPoisoned } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
 import { PTE_PRESENT } from '../pgtable/pte.js';
@@ -159,8 +159,13 @@ function mapFaultAround(
     if (index >= mapping.sizePages) break;
     const pfn = findCachedPage(mapping, index);
     if (pfn === NIL || (!seesAll && mapping.readIn.has(index))) continue;
-    // The table is made when a page is found: without one a huge page may still come here.
-    if (first === NIL) first = pageTables.allocPte(vma.mm.pgd, from);
+    if (first === NIL) {
+      // The table is made when a page is found: without one a huge page may still come here. The
+      // end of a disk file alone makes none.
+      const hasTable = pageTables.findPte(vma.mm.pgd, from) !== NIL;
+      if (!hasTable && endsDiskFile(kernel, mapping, index, pfn)) break;
+      first = pageTables.allocPte(vma.mm.pgd, from);
+    }
     const entry = first + (page - from);
     if (isLargePage(kernel, pfn)) {
       const limit = Math.min(to, page + mapping.sizePages - index);
@@ -171,6 +176,13 @@ function mapFaultAround(
   }
   const entry = pageTables.findPte(vma.mm.pgd, vpn);
   return entry !== NIL && (pageTables.flags[entry] & PTE_PRESENT) !== 0;
+}
+
+/** Whether nothing of a disk file lies behind the folio of this page. */
+function endsDiskFile(kernel: Kernel, mapping: AddressSpace, index: number, pfn: number): boolean {
+  const head = kernel.memory.folioOf(pfn);
+  const firstIndex = index - (pfn - head);
+  return !isShmem(mapping) && firstIndex + folioPageCount(kernel, head) >= mapping.sizePages;
 }
 
 /** Maps one page-cache page into an empty entry (spec 97 §6.3). @kernel set_pte_range */

@@ -18,8 +18,7 @@ export type FileReadValue = number | undefined;
 /**
  * write(2) of `count` whole pages, page by page, whose first word is `value`; grows the file. A
  * disk file is synced at the end, which cleans all its pages and write-protects their mappings
- * (spec 97 §8, §10). The last page of such a file, alone in the cache, is hidden from fault-around.
- * Returns false when memory is short.
+ * (spec 97 §8, §10). Returns false when memory is short.
  */
 export function* writeFile(
   kernel: Kernel,
@@ -35,8 +34,6 @@ export function* writeFile(
     // One call a page: what is allocated for it sees the size so far.
     mapping.sizePages = Math.max(mapping.sizePages, page + 1);
     const cached = findCachedPage(mapping, page);
-    const isAlone = mapping.pages.size === 0;
-    const last = mapping.sizePages - 1;
     const pfn = isTmp
       ? cached === NIL
         ? yield* addCachePage(kernel, mapping, page, 0)
@@ -48,9 +45,7 @@ export function* writeFile(
     memory.flags[head] |= PG_DIRTY;
     if (isTmp) {
       attachBuffers(kernel, mapping, head);
-      if (cached === NIL) mapping.readIn.delete(last);
-      if (isAlone && page === last) mapping.readIn.add(page);
-      else mapping.readIn.delete(page);
+      mapping.readIn.delete(page);
     } else if (cached === NIL) {
       memory.flags[head] |= PG_REFERENCED;
     } else {
@@ -90,23 +85,19 @@ export function readFile(
 }
 
 /**
- * Brings a page of a disk file in: at the start of the file the first window, elsewhere only itself. The page where reading ahead would go on carries a mark, which hides it
- * from fault-around until it is read; so does the last page of a file that has no other.
+ * Brings a page of a disk file in: at the start of the file the first window, elsewhere only itself.
+ * The page where reading ahead would go on carries a mark, which hides it from fault-around until it
+ * is read.
  */
 function readDiskPage(kernel: Kernel, mapping: AddressSpace, page: number): void {
   if (findCachedPage(mapping, page) !== NIL) {
     mapping.readIn.delete(page);
     return;
   }
-  const last = mapping.sizePages - 1;
-  const end = page === 0 ? Math.min(last, FIRST_WINDOW_PAGES - 1) : page;
-  const wasEmpty = mapping.pages.size === 0;
-  const mark = page === 0 ? Math.min(1, last) : wasEmpty && page === last ? last : NIL;
-  mapping.readIn.delete(last);
-  for (let next = page; next <= end; next += 1) {
+  const end = page === 0 ? Math.min(mapping.sizePages, FIRST_WINDOW_PAGES) : page + 1;
+  for (let next = page; next < end; next += 1) {
     if (findCachedPage(mapping, next) !== NIL) continue;
-    if (addNewCacheFolio(kernel, mapping, next, 0, 0) !== NIL && next === mark) {
-      mapping.readIn.add(next);
-    }
+    const isMarked = page === 0 && next === 1;
+    if (addNewCacheFolio(kernel, mapping, next, 0, 0) !== NIL && isMarked) mapping.readIn.add(next);
   }
 }
