@@ -10,6 +10,7 @@ import { ContentOracle } from '../src/check/shadow/shadow_scan.js';
 import { Machine } from '../src/kernel/machine.js';
 import type { Operation } from '../src/kernel/operation.js';
 import { PTE_WRITE } from '../src/kernel/pgtable/pte.js';
+import type { Profile } from '../src/kernel/profile.js';
 import { REGION_START_PAGE } from '../src/trace/scenario.js';
 import { readScenario } from '../src/trace/scenario_file.js';
 
@@ -20,8 +21,8 @@ class Script {
   readonly machine: Machine;
   readonly oracle: ContentOracle;
 
-  constructor(regionStart = REGION_START_PAGE) {
-    this.machine = new Machine({ regionStart });
+  constructor(regionStart = REGION_START_PAGE, profile: Partial<Profile> = {}) {
+    this.machine = new Machine({ regionStart, profile });
     this.oracle = new ContentOracle(this.machine);
   }
 
@@ -59,11 +60,13 @@ describe('content of memory', () => {
 
 describe('the content invariant is silent', () => {
   test('about a pin behind the first 2 MiB of a gigantic page', () => {
-    const found = new Script().run(
+    const script = new Script(REGION_START_PAGE, { memoryPages: 2 ** 19 });
+    const found = script.run(
       { op: 'config', key: 'hugetlb1g', value: 1 },
       { op: 'mmap', p: 0, at: 2 ** 18, n: 1, prot: 'rw', flags: 'private|anon|hugetlb1g|fixed' },
       { op: 'pin', p: 0, at: 2 ** 18 + 1000, n: 1, id: 1 },
     );
+    expect(script.machine.kernel.processes.get(0)?.rings.get(1)?.pfns).toHaveLength(1);
     expect(found).toEqual([]);
   });
 
