@@ -81,6 +81,26 @@ describe('the content invariant is silent', () => {
   });
 });
 
+describe('the content invariant and a given merge', () => {
+  const MERGED: Operation[] = [
+    ...WRITTEN,
+    { op: 'fork', p: 0, c: 1 },
+    { op: 'madvise', p: 0, at: 0, n: 4, advice: 'mergeable' },
+    { op: 'ksm_merge', p: 0, at: 0, q: 0, to: 2 },
+  ];
+
+  test('agree that the two pages are equal, for relatives too', () => {
+    expect(new Script().run(...MERGED, { op: 'read', p: 1, at: 0, n: 3 })).toEqual([]);
+  });
+
+  test('do not agree that others are', () => {
+    const script = new Script();
+    script.run(...MERGED);
+    script.machine.kernel.memory.content[script.place(0).pfn] = 5;
+    expect(script.run({ op: 'drain' })).toContain('process 0 maps 5 at 0, it holds 7');
+  });
+});
+
 describe('the content invariant rings', () => {
   test('when a page of a process changes behind its back, before and when it is read', () => {
     const script = new Script();

@@ -2,32 +2,8 @@ import type { Machine } from '../../kernel/machine.js';
 import type { Operation, OperationResult, PageValue } from '../../kernel/operation.js';
 import { findVma } from '../../kernel/vm/mm.js';
 import { VM_WIPEONFORK } from '../../kernel/vm/vm_flags.js';
-import { ShadowFile, ShadowPage, type Watcher } from './shadow_page.js';
-
-/** Pages of an address space that processes share, by page number as operations count. */
-export class ShadowMm {
-  readonly pages = new Map<number, ShadowPage>();
-  brk = 0;
-}
-
-/** A page that a device reads: it must hold what the process that pinned it sees. */
-interface PinnedPage {
-  readonly page: ShadowPage;
-  readonly generation: number;
-}
-
-/** A process: descriptors are inherited by fork, memory is copied. */
-class ShadowProcess {
-  mm: ShadowMm;
-  readonly pipes: Map<number, Watcher[]>;
-  readonly rings: Map<number, PinnedPage[]>;
-
-  constructor(mm: ShadowMm, parent?: ShadowProcess) {
-    this.mm = mm;
-    this.pipes = new Map(parent?.pipes);
-    this.rings = new Map(parent?.rings);
-  }
-}
+import { ShadowFile, ShadowPage } from './shadow_page.js';
+import { ShadowMm, ShadowProcess, type PinnedPage } from './shadow_process.js';
 
 const HUGE_PAGES = 512;
 const GIGANTIC_PAGES = 512 * 512;
@@ -166,6 +142,9 @@ export class ShadowMemory {
         break;
       case 'uffd_move':
         if (isDone || result.err === 'EAGAIN') this.move(mm, operation, isDone);
+        break;
+      case 'ksm_merge':
+        if (result.err !== 'EINVAL') this.equate(mm, operation);
         break;
       case 'memory_failure':
         this.lose(operation.at, operation.n);
@@ -370,6 +349,23 @@ export class ShadowMemory {
       else {
         target.writeMaybe(source.expected);
         source.dropMaybe();
+      }
+    }
+  }
+
+  /**
+   * A merge that was given says that two pages are equal: whoever shares the first one, wherever it
+   * is, may see what the second one holds.
+   */
+  private equate(mm: ShadowMm, operation: Extract<Operation, { op: 'ksm_merge' }>): void {
+    const target = this.processes.get(operation.q)?.mm.pages.get(operation.to);
+    const old = mm.pages.get(operation.at)?.expected;
+    if (target === undefined || old === undefined) return;
+    const values = [target.expected, ...target.maybe];
+    for (const { mm: other } of this.processes.values()) {
+      for (const page of other.pages.values()) {
+        if (page.isShared || !page.accepts(old)) continue;
+        for (const value of values) if (!page.accepts(value)) page.writeMaybe(value);
       }
     }
   }
