@@ -68,7 +68,9 @@ it('a Python server with two workers', async () => {
   const command = ['--', '/usr/bin/python3', '-c', FORKING_PROGRAM];
   const cli = startCli(['record', '--json', '--snapshot-at-fork', '-o', path, ...command]);
   expect((await cli.ended).code).toBe(0);
-  await expectExactReplay(60_000);
+  // How many snapshots fit depends on how long the program runs: the one at a fork is sure.
+  const { snapshots } = await expectExactReplay(20_000);
+  expect(snapshots.some(({ name }) => name.startsWith('fork'))).toBe(true);
 });
 
 it('a pipeline of the shell', async () => {
