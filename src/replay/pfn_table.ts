@@ -3,27 +3,36 @@ const CHUNK_LENGTH = 4096;
 /** Frames beyond 8 TiB are not followed: they fit no signed 32-bit cell. */
 export const MOST_PFN = 2 ** 31 - 2;
 
+/** Chunks of one directory; together they cover 16 GiB. */
+const DIRECTORY_LENGTH = 1024;
+
+type Chunk = Int32Array<ArrayBuffer>;
+type Directory = Array<Chunk | undefined>;
+
 /**
- * Numbers by page frame number (at most `MOST_PFN`), 0 where none was set. Chunked: the frames of a
+ * Numbers by page frame number, 0 where none was set. In chunks below directories: the frames of a
  * host are spread wide, and those of a damaged recording are anything.
  */
 export class PfnTable {
-  private readonly chunks = new Array<Int32Array<ArrayBuffer> | undefined>(
-    Math.ceil(MOST_PFN / CHUNK_LENGTH),
-  ).fill(undefined);
+  private readonly directories: Array<Directory | undefined> = [];
 
   get(pfn: number): number {
-    const chunk = this.chunks[Math.floor(pfn / CHUNK_LENGTH)];
+    const number = Math.floor(pfn / CHUNK_LENGTH);
+    const chunk =
+      this.directories[Math.floor(number / DIRECTORY_LENGTH)]?.[number % DIRECTORY_LENGTH];
     return chunk === undefined ? 0 : (chunk[pfn % CHUNK_LENGTH] ?? 0);
   }
 
   set(pfn: number, value: number): void {
     const number = Math.floor(pfn / CHUNK_LENGTH);
-    let chunk = this.chunks[number];
+    const directory = (this.directories[Math.floor(number / DIRECTORY_LENGTH)] ??= new Array<
+      Chunk | undefined
+    >(DIRECTORY_LENGTH).fill(undefined));
+    let chunk = directory[number % DIRECTORY_LENGTH];
     if (chunk === undefined) {
       if (value === 0) return;
       chunk = new Int32Array(CHUNK_LENGTH);
-      this.chunks[number] = chunk;
+      directory[number % DIRECTORY_LENGTH] = chunk;
     }
     chunk[pfn % CHUNK_LENGTH] = value;
   }

@@ -36,7 +36,8 @@ export class SnapshotSync implements ComparisonListener {
 
   present(pid: number, vpn: number, page: number, pfn: number): void {
     const { identity } = this.pages;
-    if (this.openMerges.get(pid)?.has(pfn) !== true) identity.bind(page, pfn);
+    const isOpen = this.openMerges.size > 0 && this.openMerges.get(pid)?.has(pfn) === true;
+    if (!isOpen) identity.bind(page, pfn);
     else if (identity.find(pfn) !== page) this.merges.push({ pid, vpn, pfn });
   }
 
