@@ -39,10 +39,11 @@ export function* stableTreeSearch(kernel: Kernel, content: number): Op<KsmStable
 }
 
 function moveToFront(kernel: Kernel, open: KsmStableNode[], i: number): void {
-  for (const node of open.splice(i, 1)) {
-    node.sequence = kernel.ksm.nextSequence();
-    open.unshift(node);
-  }
+  const node = open[i];
+  node.sequence = kernel.ksm.nextSequence();
+  if (i === 0) return;
+  open.splice(i, 1);
+  open.unshift(node);
 }
 
 /** Makes a node for a page that is merged from now on. @kernel stable_tree_insert */
