@@ -66,6 +66,19 @@ export const BASIC: Weighted = [
   [3, access.exit],
   [3, access.advise(access.ZAP_ADVICE)],
 ];
+/**
+ * For memory of huge pages. No mremap: Linux loses promised pages for good when a part of a private
+ * mapping is moved.
+ */
+export const HUGE_BASIC: Weighted = [
+  [10, access.write],
+  [6, access.read],
+  [5, access.fork],
+  [3, access.exit],
+  [2, mapping.unmap],
+  [3, mapping.protect],
+  [2, access.advise(access.ZAP_ADVICE)],
+];
 export const HOLDERS: Weighted = [
   [1.5, access.pin],
   [1, access.unpin],

@@ -11,6 +11,7 @@ import {
   FLAGS,
   GUARDS,
   HOLDERS,
+  HUGE_BASIC,
   hugePages,
   inOrder,
   KSM,
@@ -223,14 +224,7 @@ const LIVE_MODES = {
     actions: [
       [10, system.mapHugetlb],
       [4, system.mapHugetlbFile],
-      [10, access.write],
-      [6, access.read],
-      [5, access.fork],
-      [3, access.exit],
-      [2, mapping.unmap],
-      [3, mapping.protect],
-      // No mremap: Linux loses promised pages for good when a part of a private mapping is moved.
-      [2, access.advise(access.ZAP_ADVICE)],
+      ...HUGE_BASIC,
       [1, system.hugetlbFileCut],
       [1, mapping.mapPlain],
       [0.5, POPULATES],

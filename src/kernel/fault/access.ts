@@ -3,14 +3,7 @@ import { EFAULT, EIO } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import { PG_DIRTY } from '../phys/page_flags.js';
-import {
-  PTE_DIRTY,
-  PTE_LEAF,
-  PTE_PRESENT,
-  PTE_PROTNONE,
-  PTE_WRITE,
-  PTE_YOUNG,
-} from '../pgtable/pte.js';
+import { PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, PTE_WRITE, PTE_YOUNG } from '../pgtable/pte.js';
 import { findVma, findVmaIndex, type Mm } from '../vm/mm.js';
 import { expandDownwards } from '../vm/stack_growth.js';
 import type { Vma } from '../vm/vma.js';
@@ -55,15 +48,6 @@ function hardwareAccess(kernel: Kernel, mm: Mm, vpn: number, isWrite: boolean): 
   return entry;
 }
 
-/** The page that an entry found for `vpn` leads to. */
-function pageOfEntry(kernel: Kernel, mm: Mm, entry: number, vpn: number): number {
-  const { pageTables } = kernel;
-  const pfn = pageTables.payload[entry];
-  if ((pageTables.flags[entry] & PTE_LEAF) === 0) return pfn;
-  const isPud = entry === pageTables.findPud(mm.pgd, vpn);
-  return pfn + (vpn % (isPud ? 2 ** 18 : 512));
-}
-
 /**
  * One user-mode access to a page, with the faults it takes. Returns the pfn, or the signal.
  * @kernel do_user_addr_fault
@@ -78,7 +62,7 @@ export function* userAccess(
   for (let attempt = 0; attempt < FAULT_LIMIT; attempt += 1) {
     const entry = hardwareAccess(kernel, mm, vpn, isWrite);
     if (entry !== NIL) {
-      const pfn = pageOfEntry(kernel, mm, entry, vpn);
+      const pfn = kernel.pageTables.pageOfLeaf(mm.pgd, entry, vpn);
       if (kernel.tlb !== undefined) kernel.tlb.remember(mm, vpn, pfn, isWrite);
       return pfn;
     }
@@ -137,6 +121,7 @@ function* remoteWrite(
   yield* downRead(mm.mmapLock);
   let result = 0;
   for (let page = vpn; page < vpn + count; page += 1) {
+    // Only /proc/PID/mem looks for the VMA itself, and a stack grows for that; pins do not.
     if ((flags & FOLL_FORCE) !== 0) yield* findVmaOrGrow(kernel, mm, page);
     const pfn = yield* getUserPage(kernel, mm, page, flags | FOLL_WRITE | FOLL_TOUCH);
     if (pfn < 0) {

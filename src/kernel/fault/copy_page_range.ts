@@ -125,10 +125,10 @@ function copyPtes(
     ((parent.flags & VM_SHARED) !== 0 ? PTE_DIRTY : 0) |
     (keepsUffdWp ? 0 : PTE_UFFD_WP);
   const parentClears = isCow ? PTE_WRITE : 0;
+  const { hasPinned } = parent.mm;
   const length = blockEnd - vpn;
   let copied = 0;
   for (let i = 0; i < length; i += 1) {
-    const { hasPinned } = parent.mm;
     const shared = shareAnonRun(
       kernel,
       from + i,

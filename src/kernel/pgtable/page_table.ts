@@ -118,6 +118,14 @@ export class PageTables {
     return (flags & PTE_LEAF) === 0 ? NIL : entry;
   }
 
+  /** The page that an entry which `findLeaf` gave maps at `vpn`. */
+  pageOfLeaf(pgd: number, entry: number, vpn: number): number {
+    const pfn = this.payload[entry];
+    if ((this.flags[entry] & PTE_LEAF) === 0) return pfn;
+    const isPud = entry === this.findPud(pgd, vpn);
+    return pfn + (vpn % (isPud ? 2 ** PUD_SHIFT_PAGES : ENTRIES_PER_TABLE));
+  }
+
   /**
    * First page behind the hole around `vpn`, below which there is no PMD table; at most `end`.
    * For walks that have found no PMD entry at `vpn`.

@@ -1,7 +1,7 @@
 import type { Kernel } from '../kernel.js';
 import { PG_BUDDY, PG_FREE } from '../phys/page_flags.js';
-import { PTE_LEAF, PTE_PRESENT, PTE_PROTNONE, PTE_WRITE } from '../pgtable/pte.js';
-import { NIL, PAGES_PER_PMD, PAGES_PER_PUD } from '../../base/units.js';
+import { PTE_PRESENT, PTE_PROTNONE, PTE_WRITE } from '../pgtable/pte.js';
+import { NIL } from '../../base/units.js';
 import type { Mm } from '../vm/mm.js';
 
 /** A translation that some CPU may still use for a page of an mm. */
@@ -88,19 +88,10 @@ function problemOf(
   const entry = pageTables.findLeaf(mm.pgd, vpn);
   const pte = entry === NIL ? 0 : pageTables.flags[entry];
   const isAccessible = (pte & (PTE_PRESENT | PTE_PROTNONE)) === PTE_PRESENT;
-  if (!isAccessible || pageOf(kernel, mm, entry, vpn) !== pfn) {
+  if (!isAccessible || pageTables.pageOfLeaf(mm.pgd, entry, vpn) !== pfn) {
     return 'page is not mapped there any more';
   }
   return isWritable && (pte & PTE_WRITE) === 0 ? 'page is not writable any more' : undefined;
-}
-
-/** The page that an entry found for `vpn` leads to. */
-function pageOf(kernel: Kernel, mm: Mm, entry: number, vpn: number): number {
-  const { pageTables } = kernel;
-  const pfn = pageTables.payload[entry];
-  if ((pageTables.flags[entry] & PTE_LEAF) === 0) return pfn;
-  const isPud = entry === pageTables.findPud(mm.pgd, vpn);
-  return pfn + (vpn % (isPud ? PAGES_PER_PUD : PAGES_PER_PMD));
 }
 
 /** Removes translations of [start, end) from all TLBs. @kernel flush_tlb_range */
