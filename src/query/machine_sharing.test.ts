@@ -27,6 +27,18 @@ describe('who maps a page', () => {
     expect(exclusive).toBe(true);
   });
 
+  test('a page inside a 1 GiB page is found, at its level', () => {
+    const pages = 2 ** 18;
+    const machine = new Machine({ profile: { memoryPages: 3 * pages } });
+    machine.apply({ op: 'config', key: 'hugetlb1g', value: 1 });
+    const flags = 'private|anon|hugetlb1g|fixed';
+    machine.apply({ op: 'mmap', p: 0, at: pages, n: pages, prot: 'rw', flags });
+    machine.apply({ op: 'write', p: 0, at: pages, n: 1, v: 1 });
+    const { state, pfn, mapcount } = whoMaps(machine, 0, pages + 700);
+    expect({ state, mapcount }).toEqual({ state: 'mapped', mapcount: 1 });
+    expect(pfn).toBe((whoMaps(machine, 0, pages).pfn ?? 0) + 700);
+  });
+
   test('absent, zero and swapped pages are told apart', () => {
     const machine = forkedMachine();
     machine.apply({ op: 'swapon', kind: 'zram' });

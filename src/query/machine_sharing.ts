@@ -52,18 +52,16 @@ export function whoMaps(machine: Machine, process: number, page: number): PageMa
   if (mm === undefined) return { state: 'absent', ...nobody };
   const vpn = page + regionStart;
   const { pageTables, memory } = kernel;
-  const pmd = pageTables.findPmd(mm.pgd, vpn);
-  const isLeaf = pmd !== NIL && ((pageTables.flags[pmd] ?? 0) & PTE_LEAF) !== 0;
-  const entry = isLeaf ? pmd : pageTables.findPte(mm.pgd, vpn);
+  const entry = pageTables.findLeaf(mm.pgd, vpn);
   const flags = entry === NIL ? 0 : (pageTables.flags[entry] ?? 0);
   if ((flags & PTE_PRESENT) === 0) {
     return { state: (flags & KIND_MASK) === KIND_SWAP ? 'swapped' : 'absent', ...nobody };
   }
   if ((flags & PTE_SPECIAL) !== 0) return { state: 'zero page', ...nobody };
-  const pfn = pageAt(kernel, entry, vpn, isLeaf ? 2 : 1);
+  const pfn = pageTables.pageOfLeaf(mm.pgd, entry, vpn);
   const head = memory.folioOf(pfn);
   const isKsm = isKsmFolio(kernel, head);
-  const exclusiveAt = isLeaf ? head : pfn;
+  const exclusiveAt = (flags & PTE_LEAF) === 0 ? pfn : head;
   return {
     state: 'mapped',
     kind: isKsm ? 'KSM' : isAnonFolio(kernel, head) ? 'anonymous' : 'file',
