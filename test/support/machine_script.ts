@@ -1,5 +1,6 @@
 import { Machine } from '../../src/kernel/machine.js';
 import type { Operation, OperationResult } from '../../src/kernel/operation.js';
+import { PTE_PRESENT } from '../../src/kernel/pgtable/pte.js';
 import type { Profile } from '../../src/kernel/profile.js';
 import type { FolioState, MachineState, StateRun } from '../../src/kernel/state/state_types.js';
 
@@ -103,12 +104,9 @@ export class MachineScript {
     const mm = kernel.processes.get(p)?.mm;
     if (mm === undefined) return -1;
     const vpn = at + REGION_START;
-    const entry = kernel.pageTables.findPte(mm.pgd, vpn);
-    if (entry >= 0)
-      return kernel.pageTables.flags[entry] % 2 === 1 ? kernel.pageTables.payload[entry] : -1;
-    const pmd = kernel.pageTables.findPmd(mm.pgd, vpn);
-    if (pmd < 0 || kernel.pageTables.flags[pmd] % 2 === 0) return -1;
-    return kernel.pageTables.payload[pmd] + (vpn % 512);
+    const entry = kernel.pageTables.findLeaf(mm.pgd, vpn);
+    if (entry < 0 || (kernel.pageTables.flags[entry] & PTE_PRESENT) === 0) return -1;
+    return kernel.pageTables.pageOfLeaf(mm.pgd, entry, vpn);
   }
 
   /** `VmFlags` of the VMA at a page. */

@@ -8,6 +8,7 @@ import { runToEnd } from '../op/prims.js';
 import { linkFile } from '../vm/file_map.js';
 import { insertVma } from '../vm/vma_split.js';
 import { Vma } from '../vm/vma.js';
+import { nodeOfPage } from '../migrate/numa_node.js';
 import { setHugetlbPool } from './pool.js';
 import { hugetlbReserve } from './reserve.js';
 import {
@@ -66,6 +67,28 @@ describe('huge pages of 1 GiB', () => {
     expect(script.kernel.hugetlb.of(PUD_ORDER)).toMatchObject({ total: 1, reserved: 0 });
     expect(script.kernel.hugetlb.of(PUD_ORDER).free).toHaveLength(1);
     checkInvariants(script.kernel);
+  });
+
+  it('are found by move_pages at any of their pages, and move to a free one of the node', () => {
+    const script = new MachineScript({
+      memoryPages: 4 * PAGES_PER_PUD,
+      nodePages: [2 * PAGES_PER_PUD],
+    });
+    const { kernel } = script;
+    script.run({ op: 'config', key: 'hugetlb1g', value: 3 });
+    expect(kernel.hugetlb.of(PUD_ORDER).total).toBeGreaterThan(1);
+    const flags = 'private|anon|hugetlb1g|fixed';
+    script.run({ op: 'mmap', p: 0, at: AT, n: PAGES_PER_PUD, prot: 'rw', flags });
+    script.write(AT + 70_000, 1, 3);
+    const from = nodeOfPage(kernel, script.pfn(AT));
+    const move = (node: number, n: number) =>
+      script.run({ op: 'move_pages', p: 0, at: AT + 70_000, n, node }).vals;
+    expect(move(from, 2)).toEqual([[from, 2]]);
+    expect(move(1 - from, 1)).toEqual([[1 - from, 1]]);
+    expect(nodeOfPage(kernel, script.pfn(AT))).toBe(1 - from);
+    expect(script.page(AT)).toMatchObject({ level: 'pud', n: 1, w: 1, d: 1, ae: 1 });
+    expect(script.read(AT + 70_000)).toEqual([3]);
+    checkInvariants(kernel);
   });
 
   it('are populated by one step', () => {

@@ -5,7 +5,7 @@ import { downRead, upRead, type Op } from '../op/prims.js';
 import { folioMaybeMappedShared } from '../phys/folio.js';
 import { drainMlock } from '../phys/mlock.js';
 import { PG_ZERO } from '../phys/page_flags.js';
-import { PTE_LEAF, PTE_PRESENT } from '../pgtable/pte.js';
+import { PTE_PRESENT } from '../pgtable/pte.js';
 import { findVma, type Mm } from '../vm/mm.js';
 import { VM_IO, VM_PFNMAP } from '../vm/vm_flags.js';
 import { nodeAllocator, nodeCount, nodeOfPage } from './numa_node.js';
@@ -90,15 +90,12 @@ function isolateForMove(
   return QUEUED;
 }
 
-/** The page that `vpn` maps, the zero pages included, or NIL. */
+/** The page that `vpn` maps by an entry of any level, the zero pages included, or NIL. */
 function mappedPage(kernel: Kernel, mm: Mm, vpn: number): number {
   const { pageTables } = kernel;
-  const pmd = pageTables.findPmd(mm.pgd, vpn);
-  if (pmd === NIL) return NIL;
-  const isLeaf = (pageTables.flags[pmd] & PTE_LEAF) !== 0;
-  const entry = isLeaf ? pmd : pageTables.findPte(mm.pgd, vpn);
+  const entry = pageTables.findLeaf(mm.pgd, vpn);
   if (entry === NIL || (pageTables.flags[entry] & PTE_PRESENT) === 0) return NIL;
-  return pageTables.payload[entry] + (isLeaf ? vpn % 512 : 0);
+  return pageTables.pageOfLeaf(mm.pgd, entry, vpn);
 }
 
 /**
