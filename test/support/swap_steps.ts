@@ -18,6 +18,8 @@ const advice = fc.constantFrom<MadviseAdvice>(
   'willneed',
   'dontneed',
   'populate_read',
+  'random',
+  'normal',
 );
 
 const step: fc.Arbitrary<Operation> = fc.oneof(
