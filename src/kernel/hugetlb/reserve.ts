@@ -1,6 +1,7 @@
 import { NIL, PMD_ORDER } from '../../base/units.js';
 import { ENOMEM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
+import { folioPut } from '../phys/folio.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
 import { VM_MAYSHARE, VM_NORESERVE } from '../vm/vm_flags.js';
@@ -86,6 +87,17 @@ export function allocHugetlbFolio(
   kernel.memory.refcount[head] = 1;
   kernel.memory.memcg[head] = vma.mm.memcg;
   return head;
+}
+
+/**
+ * Gives back a page that was taken for `vpn` and never mapped; a private owner is promised it again.
+ * @kernel restore_reserve_on_error
+ */
+export function returnHugetlbFolio(kernel: Kernel, vma: Vma, vpn: number, head: number): void {
+  if (hugetlbPoolOf(kernel, vma).restoresReserve.has(head)) {
+    promisesOf(vma)?.add(hugeIndex(vma, vpn));
+  }
+  folioPut(kernel, head);
 }
 
 /**

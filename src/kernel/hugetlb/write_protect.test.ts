@@ -64,6 +64,43 @@ describe('hugetlb copy-on-write (spec 98 §10, 30 §2.5)', () => {
     expect(script.page(512, 1)).toMatchObject({ w: 0, kc: 2 });
   });
 
+  it('prepares an anon_vma only once it has a page to copy to', () => {
+    const script = new MachineScript();
+    script.run({ op: 'config', key: 'hugetlb', value: 1 });
+    script.run({ op: 'file', id: 'f', n: 512, kind: 'memfd_hugetlb' });
+    const map = { op: 'mmap', p: 0, n: 512, prot: 'rw', file: 'f', off: 0 } as const;
+    script.run({ ...map, at: 512, flags: 'shared' });
+    script.write(512, 1, 4);
+    script.run({ ...map, at: 1536, flags: 'private|noreserve' });
+    expect(script.run({ op: 'write', p: 0, at: 1536, n: 1, v: 5 }).vals).toEqual([['BUS', 1]]);
+    expect(script.page(1536)).toMatchObject({ w: 0, file: 1 });
+    expect(script.state().procs[0].vmas[1].av).toBeNull();
+    script.run({ op: 'config', key: 'hugetlb', value: 2 });
+    script.write(1536, 1, 6);
+    expect(script.state().procs[0].vmas[1].av).not.toBeNull();
+    checkInvariants(script.kernel);
+  });
+
+  it('keeps its promise when there is a page and no anon_vma', () => {
+    const script = new MachineScript();
+    script.run({ op: 'config', key: 'hugetlb', value: 2 });
+    script.run({ op: 'file', id: 'f', n: 512, kind: 'memfd_hugetlb' });
+    const map = { op: 'mmap', p: 0, n: 512, prot: 'rw', file: 'f', off: 0 } as const;
+    script.run({ ...map, at: 512, flags: 'shared' });
+    script.write(512, 1, 4);
+    script.run({ ...map, at: 1536, flags: 'private' });
+    script.read(1536);
+    const pool = script.kernel.hugetlb.of(9);
+    const before = [pool.reserved, pool.free.length];
+    script.kernel.failAllocation = 1;
+    script.run({ op: 'write', p: 0, at: 1536, n: 1, v: 5 });
+    expect([pool.reserved, pool.free.length]).toEqual(before);
+    expect(script.write(1536, 1, 6)).toMatchObject({ ret: 0 });
+    expect([pool.reserved, pool.free.length]).toEqual([0, 0]);
+    expect(script.read(1536)).toEqual([6]);
+    checkInvariants(script.kernel);
+  });
+
   it('gives the child of a fork a copy of a pinned page', () => {
     const script = writtenScript(2);
     script.run({ op: 'pin', p: 0, at: 512, n: 4, id: 1 });

@@ -12,7 +12,7 @@ import { flushTlbRange } from '../rmap/tlb_model.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
 import { VM_MAYSHARE } from '../vm/vm_flags.js';
 import { hugeEntryFlags } from './entry.js';
-import { allocHugetlbFolio, hugeOrderOf, hugetlbPoolOf } from './reserve.js';
+import { allocHugetlbFolio, hugeOrderOf, hugetlbPoolOf, returnHugetlbFolio } from './reserve.js';
 import { zapHugeEntry } from './zap.js';
 
 /**
@@ -43,8 +43,6 @@ export function* hugetlbWp(
     if (!isUnshare) makeWritten(kernel, vma, entry);
     return 0;
   }
-  const failed = yield* anonVmaPrepare(kernel, vma);
-  if (failed !== 0) return VM_FAULT_OOM;
   // The page that an owner copies is the one it was promised; the copy must not eat another promise.
   const isCached = vma.file?.mapping.pages.get(linearPageIndex(vma, first)) === old;
   const isOwner = vma.ownsReservation && !isCached;
@@ -57,6 +55,12 @@ export function* hugetlbWp(
     const isSame =
       pageTables.payload[entry] === old && (pageTables.flags[entry] & PTE_PRESENT) !== 0;
     return isSame ? yield* hugetlbWp(kernel, vma, first, entry, faultFlags) : 0;
+  }
+  // Without a page to copy to, a mapping of the file's pages gets no anon_vma.
+  if ((yield* anonVmaPrepare(kernel, vma)) !== 0) {
+    returnHugetlbFolio(kernel, vma, first, copy);
+    folioPut(kernel, old);
+    return VM_FAULT_OOM;
   }
   copyContents(kernel, vma, old, copy);
   kernel.tracer?.pageCopied?.(vma.mm, first, old, copy, folioMapcount(kernel, old));
