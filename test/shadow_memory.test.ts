@@ -70,6 +70,27 @@ describe('the content invariant is silent', () => {
     expect(found).toEqual([]);
   });
 
+  test('about private copies of huge pages that a hole takes along', () => {
+    const script = new Script();
+    const map = { op: 'mmap', p: 0, n: 512, prot: 'rw', file: 'f', off: 0 } as const;
+    const found = script.run(
+      { op: 'config', key: 'hugetlb', value: 3 },
+      { op: 'file', id: 'f', n: 512, kind: 'memfd_hugetlb' },
+      { ...map, at: 512, flags: 'private|fixed' },
+      { op: 'write', p: 0, at: 512, n: 1, v: 7 },
+      { op: 'pin_read', p: 0, at: 512, n: 1, id: 1, fast: 1 },
+      { op: 'punch', file: 'f', at: 0, n: 511 },
+      { op: 'read', p: 0, at: 512, n: 1 },
+      { op: 'punch', file: 'f', at: 0, n: 512 },
+      { op: 'read', p: 0, at: 512, n: 1 },
+      { op: 'write', p: 0, at: 512, n: 1, v: 8 },
+      { ...map, at: 1024, flags: 'shared|fixed' },
+      { op: 'madvise', p: 0, at: 1024, n: 512, advice: 'remove' },
+      { op: 'read', p: 0, at: 512, n: 1 },
+    );
+    expect(found).toEqual([]);
+  });
+
   test('about what a process advises away from itself', () => {
     const found = new Script().run(
       ...WRITTEN,

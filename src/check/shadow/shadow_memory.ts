@@ -3,7 +3,7 @@ import type { Operation, OperationResult, PageValue } from '../../kernel/operati
 import { findVma } from '../../kernel/vm/mm.js';
 import { VM_WIPEONFORK } from '../../kernel/vm/vm_flags.js';
 import { ShadowFile, ShadowPage } from './shadow_page.js';
-import { ShadowMm, ShadowProcess, type PinnedPage } from './shadow_process.js';
+import { dropCopiesInHole, ShadowMm, ShadowProcess, type PinnedPage } from './shadow_process.js';
 
 const HUGE_PAGES = 512;
 const GIGANTIC_PAGES = 512 * 512;
@@ -215,10 +215,11 @@ export class ShadowMemory {
     for (let i = at; i < at + n; i += 1) {
       const page = mm.pages.get(i);
       if (page === undefined) continue;
-      if (advice === 'remove' && page.isShared) {
-        const filePage = page.file?.page(page.index);
-        if (isDone) filePage?.set(0);
-        else filePage?.setMaybe(0);
+      if (advice === 'remove' && page.isShared && page.file !== undefined) {
+        const { file, index } = page;
+        if (isDone) file.page(index).set(0);
+        else file.page(index).setMaybe(0);
+        if (isDone && i === at) dropCopiesInHole(this.processes.values(), file, index, index + n);
       } else if (DROPPING.has(advice)) {
         if (isDone && page.unitPages === 1) page.drop();
         else page.dropMaybe();
@@ -400,6 +401,9 @@ export class ShadowMemory {
         this.problems.push(`file ${operation.file} gives ${value} at ${at + i}, it holds ${held}`);
       });
       return;
+    }
+    if (operation.op === 'punch') {
+      dropCopiesInHole(this.processes.values(), file, at, at + n);
     }
     for (let i = at; i < at + n; i += 1) {
       if (operation.op === 'punch') file.page(i).set(0);

@@ -1,4 +1,4 @@
-import type { ShadowPage, Watcher } from './shadow_page.js';
+import type { ShadowFile, ShadowPage, Watcher } from './shadow_page.js';
 
 /** Pages of an address space that processes share, by page number as operations count. */
 export class ShadowMm {
@@ -22,5 +22,27 @@ export class ShadowProcess {
     this.mm = mm;
     this.pipes = new Map(parent?.pipes);
     this.rings = new Map(parent?.rings);
+  }
+}
+
+/**
+ * A hole [start, end) in a file of huge pages takes private copies along, where whole huge pages
+ * lie in it; elsewhere private copies outlive a hole.
+ */
+export function dropCopiesInHole(
+  processes: Iterable<ShadowProcess>,
+  file: ShadowFile,
+  start: number,
+  end: number,
+): void {
+  const unit = file.unitPages;
+  if (unit === 1) return;
+  const first = Math.ceil(start / unit) * unit;
+  const last = end - (end % unit);
+  for (const { mm } of processes) {
+    for (const page of mm.pages.values()) {
+      if (page.file !== file || page.isShared) continue;
+      if (page.index >= first && page.index < last) page.drop();
+    }
   }
 }
