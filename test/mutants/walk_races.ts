@@ -107,7 +107,7 @@ export const WALK_RACES: readonly Race[] = [
     name: 'B21 the unmap before a split does not wait for a zap that is half done',
     edits: [
       {
-        file: 'thp/split.ts',
+        file: 'rmap/ttu_flags.ts',
         rule: 'TTU_SPLIT_HUGE_PMD | TTU_SYNC | TTU_BATCH_FLUSH | TTU_IGNORE_MLOCK',
         wrong: 'TTU_SPLIT_HUGE_PMD | TTU_BATCH_FLUSH | TTU_IGNORE_MLOCK',
       },

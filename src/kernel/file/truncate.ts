@@ -5,6 +5,8 @@ import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import { folioExpectedRefCount, folioPageCount } from '../phys/folio.js';
 import { PG_DIRTY } from '../phys/page_flags.js';
+import { tryToUnmap } from '../rmap/try_to_unmap.js';
+import { TTU_SPLIT_FILE } from '../rmap/ttu_flags.js';
 import { freeShmemSwapRange } from '../swap/shmem_swap.js';
 import { splitShmemFolioAt } from '../thp/split_file.js';
 import type { AddressSpace } from '../vm/address_space.js';
@@ -55,11 +57,11 @@ function* dropFileRange(
   // Large folios that straddle a boundary lose all their mappings and are split towards it.
   const atStart = findCachedHead(kernel, mapping, start);
   if (atStart !== NIL && !isInside(kernel, atStart, start, end)) {
-    yield* splitTowards(kernel, mapping, atStart, start);
+    yield* splitPartial(kernel, mapping, atStart, start, end);
   }
   const atEnd = end === END_OF_FILE ? NIL : findCachedHead(kernel, mapping, end);
-  if (atEnd !== NIL && kernel.memory.index[atEnd] !== end) {
-    yield* splitTowards(kernel, mapping, atEnd, end);
+  if (atEnd !== NIL && kernel.memory.index[atEnd] < end && atEnd !== atStart) {
+    yield* splitPartial(kernel, mapping, atEnd, start, end);
   }
   const heads = new Set<number>();
   for (const [index, pfn] of mapping.pages) {
@@ -82,21 +84,44 @@ function findCachedHead(kernel: Kernel, mapping: AddressSpace, index: number): n
 }
 
 /**
+ * Splits a folio that lies in [start, end) with a part of it: towards the first page of that part
+ * and then, if pages lie behind it, what became of the page behind it, even where that page begins
+ * a folio by then. @kernel truncate_inode_partial_folio
+ */
+function* splitPartial(
+  kernel: Kernel,
+  mapping: AddressSpace,
+  head: number,
+  start: number,
+  end: number,
+): Op<void> {
+  const { index, flags } = kernel.memory;
+  const first = index[head];
+  const isInFront = first + folioPageCount(kernel, head) > end;
+  flags[head] |= PG_DIRTY;
+  if (!(yield* splitTowards(kernel, mapping, head, Math.max(first, start)))) return;
+  if (isInFront) {
+    yield* splitTowards(kernel, mapping, findCachedHead(kernel, mapping, end), end);
+  }
+}
+
+/**
  * The folio leaves every mm, then file page `index` begins a folio of its own. With references of
- * others it cannot be split, and its mappings stay.
+ * others it cannot be split, and its mappings stay. This unmapping is the split's: unlike the zap
+ * of the hole it does not count young entries as a use of the folio. Returns whether it was split.
  */
 function* splitTowards(
   kernel: Kernel,
   mapping: AddressSpace,
   head: number,
   index: number,
-): Op<void> {
-  const { memory } = kernel;
-  memory.flags[head] |= PG_DIRTY;
-  if (memory.refcount[head] !== folioExpectedRefCount(kernel, head)) return;
-  const first = memory.index[head];
-  yield* unmapMappingRange(kernel, mapping, first, first + folioPageCount(kernel, head), false);
-  splitShmemFolioAt(kernel, mapping, head, index);
+): Op<boolean> {
+  if (kernel.memory.refcount[head] !== folioExpectedRefCount(kernel, head)) return false;
+  yield* downRead(mapping.iMmapRwsem);
+  yield* tryToUnmap(kernel, head, TTU_SPLIT_FILE);
+  const isSplit = splitShmemFolioAt(kernel, mapping, head, index);
+  yield* upRead(mapping.iMmapRwsem);
+  return isSplit;
 }
 
 function isInside(kernel: Kernel, head: number, start: number, end: number): boolean {

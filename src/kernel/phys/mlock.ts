@@ -2,7 +2,7 @@ import type { Kernel } from '../kernel.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_LOCKED, VM_SPECIAL } from '../vm/vm_flags.js';
 import { folioPut } from './folio.js';
-import { PG_ACTIVE, PG_MLOCKED, PG_UNEVICTABLE } from './page_flags.js';
+import { PG_ACTIVE, PG_HEAD, PG_MLOCKED, PG_UNEVICTABLE } from './page_flags.js';
 
 /**
  * Marks a folio that is mapped in a locked VMA: mlocked at once, unevictable at the next drain.
@@ -20,14 +20,19 @@ export function munlockVmaFolio(kernel: Kernel, head: number, vma: Vma): void {
 /** @kernel mlock_folio */
 export function mlockFolio(kernel: Kernel, head: number): void {
   kernel.memory.flags[head] |= PG_MLOCKED;
-  kernel.memory.refcount[head] += 1;
-  kernel.mlockBatch.events.push(head * 2 + 1);
+  putOff(kernel, head, 1);
 }
 
 /** @kernel munlock_folio */
 export function munlockFolio(kernel: Kernel, head: number): void {
+  putOff(kernel, head, 0);
+}
+
+/** A large folio is never put off: it takes what is pending along (98 §4.2: no reference stays). */
+function putOff(kernel: Kernel, head: number, isLock: 0 | 1): void {
   kernel.memory.refcount[head] += 1;
-  kernel.mlockBatch.events.push(head * 2);
+  kernel.mlockBatch.events.push(head * 2 + isLock);
+  if ((kernel.memory.flags[head] & PG_HEAD) !== 0) drainMlock(kernel);
 }
 
 /** A new anonymous folio enters the LRU lists. @kernel folio_add_lru_vma */

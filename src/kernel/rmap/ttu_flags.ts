@@ -15,3 +15,7 @@ export const TTU_HWPOISON = 0x20;
 export const TTU_BATCH_FLUSH = 0x40;
 /** The caller holds the rmap lock. @kernel TTU_RMAP_LOCKED */
 export const TTU_RMAP_LOCKED = 0x80;
+
+/** All mappings of a large file folio that will be split; its i_mmap lock is held. */
+export const TTU_SPLIT_FILE =
+  TTU_RMAP_LOCKED | TTU_SPLIT_HUGE_PMD | TTU_SYNC | TTU_BATCH_FLUSH | TTU_IGNORE_MLOCK;

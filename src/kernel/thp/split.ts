@@ -11,7 +11,7 @@ import {
   isAnonFolio,
 } from '../phys/folio.js';
 import { drainMlock } from '../phys/mlock.js';
-import { PG_DIRTY, PG_HEAD, PG_WRITEBACK, PG_ZERO } from '../phys/page_flags.js';
+import { PG_HEAD, PG_WRITEBACK, PG_ZERO } from '../phys/page_flags.js';
 import { PTE_TABLE } from '../pgtable/pte.js';
 import { anonVmaLockWrite, anonVmaUnlockWrite, putAnonVma } from '../rmap/anon_vma.js';
 import { folioGetAnonVma } from '../rmap/folio_anon_vma.js';
@@ -23,15 +23,14 @@ import {
 import { tryToMigrate } from '../rmap/try_to_migrate.js';
 import { tryToUnmap } from '../rmap/try_to_unmap.js';
 import {
-  TTU_BATCH_FLUSH,
-  TTU_IGNORE_MLOCK,
   TTU_RMAP_LOCKED,
+  TTU_SPLIT_FILE,
   TTU_SPLIT_HUGE_PMD,
   TTU_SYNC,
 } from '../rmap/ttu_flags.js';
-import type { AddressSpace } from '../vm/address_space.js';
 import type { Vma } from '../vm/vma.js';
 import { divideFolio } from './divide_folio.js';
+import { dropBehindEnd } from './split_file.js';
 import { splitHugePmdLocked } from './split_pmd.js';
 
 /**
@@ -107,11 +106,7 @@ function* splitFile(
   yield* downRead(mapping.iMmapRwsem);
   let failed = hasOnlyCallersReference(kernel, head) ? 0 : -EAGAIN;
   if (failed === 0) {
-    yield* tryToUnmap(
-      kernel,
-      head,
-      TTU_RMAP_LOCKED | TTU_SPLIT_HUGE_PMD | TTU_SYNC | TTU_BATCH_FLUSH | TTU_IGNORE_MLOCK,
-    );
+    yield* tryToUnmap(kernel, head, TTU_SPLIT_FILE);
     drainMlock(kernel);
     if (!isFrozen(kernel, head)) failed = -EAGAIN;
   }
@@ -140,18 +135,6 @@ function divide(kernel: Kernel, head: number, pages: number): void {
   divideFolio(kernel, head, 0);
   const { refcount } = kernel.memory;
   for (let page = head + 1; page < head + pages; page += 1) refcount[page] += 1;
-}
-
-/** Pages of the file behind its end were zeros that only the large folio held. */
-function dropBehindEnd(kernel: Kernel, mapping: AddressSpace, head: number, pages: number): void {
-  const { memory } = kernel;
-  for (let page = head; page < head + pages; page += 1) {
-    if (memory.index[page] < mapping.sizePages) continue;
-    mapping.pages.delete(memory.index[page]);
-    memory.mapping[page] = 0;
-    memory.flags[page] &= ~PG_DIRTY;
-    folioPut(kernel, page);
-  }
 }
 
 /** Parts that nothing maps or caches are freed with their reference. */

@@ -50,7 +50,32 @@ describe('holes and ends in large shmem folios (spec 98 §4.4)', () => {
   it('splits towards the first page when the hole begins with the folio', () => {
     const script = thpFile('shmem_mthp.64kB', 16);
     script.run({ op: 'punch', file: 'f', at: 0, n: 4 });
-    expect(pieces(script)).toBe('4:2 8:3');
+    expect(pieces(script)).toBe('4:0 5:0 6:1 8:3');
+  });
+
+  it('splits towards the page behind the hole even where a piece begins there by then', () => {
+    const script = thpFile();
+    script.run({ op: 'punch', file: 'f', at: 383, n: 1 });
+    expect(pieces(script)).toBe(
+      '0:8 256:6 320:5 352:4 368:3 376:2 380:1 382:0 384:0 385:0 386:1 388:2 392:3 400:4 416:5 448:6',
+    );
+  });
+
+  it('halves two folios when the hole reaches from one into the next', () => {
+    const script = thpFile('shmem_mthp.64kB', 32);
+    script.run({ op: 'punch', file: 'f', at: 8, n: 12 });
+    expect(pieces(script)).toBe('0:3 20:0 21:0 22:1 24:3');
+  });
+
+  it('drops pieces behind the end of the file', () => {
+    const script = new MachineScript();
+    script.run({ op: 'config', key: 'shmem_thp', value: 'always' });
+    script.run({ op: 'file', id: 'f', n: 300, kind: 'memfd' });
+    script.run({ op: 'filewrite', file: 'f', at: 277, n: 1, v: 103 });
+    expect(pieces(script)).toBe('0:9');
+    script.run({ op: 'punch', file: 'f', at: 128, n: 128 });
+    expect(pieces(script)).toBe('0:7 256:0 257:0 258:1 260:2 264:3 272:4 288:5');
+    checkInvariants(script.kernel);
   });
 
   it('splits nothing at a boundary between pieces, or for a hole around the folio', () => {
@@ -71,6 +96,34 @@ describe('holes and ends in large shmem folios (spec 98 §4.4)', () => {
     });
     expect(page?.k === 'page' && page.folioState?.flags).toContain('dirty');
     expect([...script.kernel.mthp.nrAnon]).toEqual(new Array(10).fill(0));
+  });
+
+  it('counts the zap of the hole as a use, not the unmapping before the split', () => {
+    const script = thpFile();
+    const map = { op: 'mmap', p: 0, n: 1, prot: 'rw', flags: 'shared', file: 'f' } as const;
+    script.run({ ...map, at: 2048, off: 128 });
+    script.read(2048);
+    const flags = (): readonly string[] => {
+      const page = script.page(2048);
+      return page?.k === 'page' ? (page.folioState?.flags ?? []) : [];
+    };
+    expect(flags()).not.toContain('active');
+    // The PMD goes with the hole, the entry at 2048 with the split: one use and none.
+    script.run({ op: 'punch', file: 'f', at: 254, n: 1 });
+    expect(script.page(2048)).toBeUndefined();
+    script.read(2048);
+    expect(flags()).toContain('referenced');
+    expect(flags()).not.toContain('active');
+    checkInvariants(script.kernel);
+  });
+
+  it('splits a folio that the zap of the hole unlocked', () => {
+    const script = thpFile('shmem_mthp.64kB', 16);
+    script.run({ op: 'mlock', p: 0, at: 512, n: 16 });
+    script.run({ op: 'punch', file: 'f', at: 8, n: 1 });
+    expect(pieces(script)).toBe('0:3 9:0 10:1 12:2');
+    expect(script.page(512)).toBeUndefined();
+    checkInvariants(script.kernel);
   });
 
   it('zeroes the hole in a pinned folio and keeps it whole, without mappings', () => {
