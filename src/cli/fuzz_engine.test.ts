@@ -1,33 +1,11 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { Machine } from '../kernel/machine.js';
-import { NIL } from '../base/units.js';
-import { PTE_PRESENT, PTE_SPECIAL } from '../kernel/pgtable/pte.js';
+import { flipBitsBehindWrites } from '../../test/support/flipped_bits.js';
 import { fuzzEngine } from './fuzz_engine.js';
 import type { FuzzFinding } from './fuzz_findings.js';
 
 afterEach(() => {
   vi.restoreAllMocks();
 });
-
-/** After each write, one bit of the word in its first page is another. */
-function flipBitsBehindWrites(): void {
-  const apply = Object.getOwnPropertyDescriptor(Machine.prototype, 'apply')?.value as (
-    this: Machine,
-    ...given: Parameters<Machine['apply']>
-  ) => ReturnType<Machine['apply']>;
-  vi.spyOn(Machine.prototype, 'apply').mockImplementation(function (this: Machine, operation) {
-    const result = apply.call(this, operation);
-    const { pageTables, memory, processes } = this.kernel;
-    if (operation.op !== 'write') return result;
-    const pgd = processes.get(operation.p)?.mm.pgd ?? NIL;
-    const entry = pageTables.findPte(pgd, operation.at + this.regionStart);
-    const pte = entry === NIL ? 0 : pageTables.flags[entry];
-    if ((pte & (PTE_PRESENT | PTE_SPECIAL)) === PTE_PRESENT) {
-      memory.content[pageTables.payload[entry]] ^= 1;
-    }
-    return result;
-  });
-}
 
 async function fuzz(check: boolean): Promise<FuzzFinding[]> {
   const found: FuzzFinding[] = [];

@@ -2,7 +2,7 @@
 import { RmapError } from '../base/errors.js';
 import { generateScenario } from '../check/generate/generate.js';
 import { profileOf } from '../check/generate/profiles.js';
-import { checkContent, ContentOracle } from '../check/shadow/shadow_scan.js';
+import { checkMachine } from '../check/check_machine.js';
 import { shrinkScenario } from '../check/shrink.js';
 import { checkInvariants } from '../kernel/invariants/index.js';
 import { Machine } from '../kernel/machine.js';
@@ -86,12 +86,10 @@ function whatFails(
   const machineOptions: MachineOptions = { regionStart: REGION_START_PAGE, profile };
   const machine = new Machine(machineOptions);
   try {
-    const oracle = isChecked ? new ContentOracle(machine) : undefined;
+    const check = isChecked ? checkMachine(machine) : undefined;
     for (const operation of operations) {
       const result = machine.apply(operation);
-      if (oracle === undefined) continue;
-      checkInvariants(machine.kernel);
-      checkContent(oracle, operation, result);
+      check?.(operation, result);
     }
     if (Other === undefined) return undefined;
     checkInvariants(machine.kernel);

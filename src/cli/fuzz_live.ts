@@ -1,5 +1,6 @@
 /** Random scenarios on the engine and on the running kernel. */
 import { RmapError } from '../base/errors.js';
+import { checkMachine } from '../check/check_machine.js';
 import { generateScenario } from '../check/generate/generate.js';
 import { shrinkSteps } from '../check/shrink.js';
 import type { Operation } from '../kernel/operation.js';
@@ -23,6 +24,7 @@ export interface LiveFuzzCounts {
 
 export interface LiveFuzzOptions {
   readonly scenarios: Iterable<PlannedScenario>;
+  /** Check all invariants and the content of memory after every operation of the engine. */
   readonly check: boolean;
   /** Most candidates while a divergence is made smaller. */
   readonly mostTests: number;
@@ -37,7 +39,7 @@ export async function fuzzLive(options: LiveFuzzOptions): Promise<LiveFuzzCounts
   const counts: LiveFuzzCounts = { scenarios: 0, operations: 0, unsteady: 0, untrusted: 0 };
   const kernel = new ReopenedServer(options.onWait);
   const engine = (operations: readonly Operation[]): StateFile =>
-    computeStates(operations, { check: options.check });
+    computeStates(operations, options.check ? { watch: checkMachine } : {});
   try {
     for (const planned of options.scenarios) {
       const operations = generateScenario(planned.generated);

@@ -9,9 +9,12 @@ export interface ScenarioRun {
   readonly states: readonly MachineState[];
 }
 
+/** Looks at the machine after an operation; it may throw. */
+export type OperationWatcher = (operation: Operation, result: OperationResult) => void;
+
 export interface ScenarioOptions extends MachineOptions {
-  /** Called after every operation, for invariants; it may throw. */
-  readonly afterOperation?: (machine: Machine, operationNumber: number) => void;
+  /** Given the fresh machine; what it returns is called after every operation but dumps. */
+  readonly watch?: (machine: Machine) => OperationWatcher;
 }
 
 /**
@@ -23,15 +26,17 @@ export function runScenario(
   options: ScenarioOptions = {},
 ): ScenarioRun {
   const machine = new Machine(options);
+  const watcher = options.watch?.(machine);
   const results: Array<OperationResult & { readonly i: number }> = [];
   const states: MachineState[] = [];
   for (const [i, operation] of operations.entries()) {
     if (operation.op === 'dump') {
       states.push(machine.state(operation.label, i));
     } else {
-      results.push({ i, ...applyNumbered(machine, operation, i) });
+      const result = applyNumbered(machine, operation, i);
+      results.push({ i, ...result });
+      watcher?.(operation, result);
     }
-    options.afterOperation?.(machine, i);
   }
   states.push(machine.state('final', operations.length));
   return { results, states };

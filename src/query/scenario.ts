@@ -1,7 +1,6 @@
 import { RmapError } from '../base/errors.js';
-import { checkInvariants } from '../kernel/invariants/index.js';
 import type { Operation } from '../kernel/operation.js';
-import { runScenario, type ScenarioRun } from '../kernel/run_scenario.js';
+import { runScenario, type ScenarioOptions, type ScenarioRun } from '../kernel/run_scenario.js';
 import type { Profile } from '../kernel/profile.js';
 import { compareStateFiles } from '../trace/compare_states.js';
 import type { StateComparison } from '../trace/difference.js';
@@ -10,8 +9,8 @@ import { readScenario, readStateFile } from '../trace/scenario_file.js';
 
 export interface RunFileOptions {
   readonly profile?: Partial<Profile>;
-  /** Check all invariants after every operation. */
-  readonly check?: boolean;
+  /** Looks at the machine after every operation. */
+  readonly watch?: ScenarioOptions['watch'];
 }
 
 /** Runs a scenario on a fresh machine, its addresses counted from the region of scenarios. */
@@ -22,9 +21,7 @@ export function computeStates(
   return runScenario(operations, {
     regionStart: REGION_START_PAGE,
     ...(options.profile === undefined ? {} : { profile: options.profile }),
-    ...(options.check === true
-      ? { afterOperation: (machine) => checkInvariants(machine.kernel) }
-      : {}),
+    ...(options.watch === undefined ? {} : { watch: options.watch }),
   });
 }
 

@@ -1,6 +1,7 @@
 import { basename, join } from 'node:path';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { RmapError } from '../../base/errors.js';
+import { checkMachine } from '../../check/check_machine.js';
 import { runScenarioFile, statePathOf } from '../../query/scenario.js';
 import { formatStateFile } from '../../trace/state.js';
 import { defineCommand } from '../command.js';
@@ -16,7 +17,7 @@ export const command = defineCommand<[string[]], RunOptions>({
     cli
       .argument('<files...>', 'scenarios (NAME.ops.jsonl)')
       .option('--state-dir <dir>', 'where to write NAME.state.json (default: beside the scenario)')
-      .option('--check', 'check all invariants after every operation');
+      .option('--check', 'check all invariants and the content of memory after every operation');
   },
   async run(cli, [files], options) {
     if (cli.json && files.length !== 1) {
@@ -25,7 +26,10 @@ export const command = defineCommand<[string[]], RunOptions>({
     if (options.stateDir !== undefined) await mkdir(options.stateDir, { recursive: true });
     for (const file of files) {
       const target = statePathOf(file);
-      const run = await runScenarioFile(file, { check: options.check === true });
+      const run = await runScenarioFile(
+        file,
+        options.check === true ? { watch: checkMachine } : {},
+      );
       if (cli.json) {
         cli.print(formatStateFile(run).trimEnd());
         continue;

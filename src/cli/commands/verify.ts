@@ -1,5 +1,6 @@
 import { RmapError } from '../../base/errors.js';
-import { statePathOf, verifyScenarioFile } from '../../query/scenario.js';
+import { checkMachine } from '../../check/check_machine.js';
+import { statePathOf, verifyScenarioFile, type RunFileOptions } from '../../query/scenario.js';
 import type { StateComparison } from '../../trace/difference.js';
 import { describeDifference } from '../../trace/difference.js';
 import type { Cli } from '../command.js';
@@ -37,7 +38,7 @@ export const command = defineCommand<[string[]], VerifyOptions>({
     cli
       .argument('[files...]', 'scenarios (NAME.ops.jsonl) with NAME.state.json beside them')
       .option('--cow-matrix', "run the 778 checks of the kernel's copy-on-write selftest")
-      .option('--check', 'check all invariants after every operation')
+      .option('--check', 'check all invariants and the content of memory after every operation')
       .option(
         '--live',
         'perform them on the running kernel too (root; changes settings for a while)',
@@ -57,6 +58,10 @@ export const command = defineCommand<[string[]], VerifyOptions>({
   },
 });
 
+function watching({ check }: VerifyOptions): RunFileOptions {
+  return check === true ? { watch: checkMachine } : {};
+}
+
 async function verifyFiles(
   cli: Cli,
   files: readonly string[],
@@ -66,7 +71,7 @@ async function verifyFiles(
   const progress = await cli.progress('verify', files.length);
   try {
     for (const file of files) {
-      const comparison = await verifyScenarioFile(file, { check: options.check === true });
+      const comparison = await verifyScenarioFile(file, watching(options));
       report(cli, reports, { file }, [['given', 'engine', comparison]]);
       progress.update(reports.length);
     }
@@ -90,7 +95,7 @@ async function verifyFilesLive(
   try {
     await verifyLive(files, {
       ...(tries === undefined ? {} : { tries }),
-      engine: (operations) => computeStates(operations, { check: options.check === true }),
+      engine: (operations) => computeStates(operations, watching(options)),
       onWait: () => cli.note('another live run is going on: waiting for it to end'),
       onVerdict: (verdict) => {
         const { file, given, engine } = verdict;
