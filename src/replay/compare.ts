@@ -5,7 +5,7 @@ import { isSwapPte } from '../kernel/swap/swap_pte.js';
 import { MM_ANONPAGES, type Mm } from '../kernel/vm/mm.js';
 import { RUN, type Snapshot } from '../trace/snapshot.js';
 import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
-import { PfnTable } from './pfn_table.js';
+import { PagePairs } from './page_pairs.js';
 
 /** How the machine compares with the kernel's own list of pages at one snapshot. */
 export interface SnapshotComparison {
@@ -40,6 +40,36 @@ export interface PageMismatch {
 
 const MOST_EXAMPLES = 20;
 
+/**
+ * Whether one page of the kernel is one page of the machine throughout a snapshot. The pairs of
+ * earlier snapshots are kept, since most of them are found again.
+ */
+class SnapshotBijection {
+  private readonly pairs = new PagePairs();
+  /** Number of the snapshot in which a page of the machine was seen last. */
+  private seenIn = new Uint32Array(0);
+  private snapshot = 0;
+
+  begin(pageCount: number): void {
+    if (this.seenIn.length < pageCount) this.seenIn = new Uint32Array(pageCount);
+    this.snapshot += 1;
+  }
+
+  /** Pairs a page with a frame. Returns whether this snapshot paired neither with another. */
+  match(page: number, pfn: number): boolean {
+    const { pairs, seenIn, snapshot } = this;
+    const isSeen = seenIn[page] === snapshot;
+    if (pairs.frameAt(page) !== pfn) {
+      if (isSeen) return false;
+      const other = pairs.pageAt(pfn);
+      if (other !== NO_PAGE && seenIn[other] === snapshot) return false;
+      pairs.pair(page, pfn);
+    }
+    if (!isSeen) seenIn[page] = snapshot;
+    return true;
+  }
+}
+
 /** Counts and pairs pages while a snapshot is walked. */
 class Comparison {
   agree = 0;
@@ -52,13 +82,16 @@ class Comparison {
   swappedAgree = 0;
   readonly examples: PageMismatch[] = [];
   private readonly kernel: Kernel;
-  /** Kernel pfn → machine pfn + 1, and machine pfns seen: one page there is one page here. */
-  private readonly machineOf = new PfnTable();
-  private readonly kernelOf = new PfnTable();
+  private readonly bijection: SnapshotBijection;
   private readonly listener: ComparisonListener | undefined;
 
-  constructor(kernel: Kernel, listener: ComparisonListener | undefined) {
+  constructor(
+    kernel: Kernel,
+    bijection: SnapshotBijection,
+    listener: ComparisonListener | undefined,
+  ) {
     this.kernel = kernel;
+    this.bijection = bijection;
     this.listener = listener;
   }
 
@@ -90,10 +123,7 @@ class Comparison {
       found += 1;
       this.listener?.present(pid, vpn, own, pfn);
       const machineMapcount = folioPrecisePageMapcount(kernel, memory.folioOf(own), own);
-      const known = this.machineOf.get(pfn);
-      const isSame = known === 0 ? this.kernelOf.get(own) === 0 : known === own + 1;
-      if (known === 0) this.machineOf.set(pfn, own + 1);
-      this.kernelOf.set(own, 1);
+      const isSame = this.bijection.match(own, pfn);
       if (machineMapcount !== mapcount) {
         this.mapcountWrong += 1;
         this.note({ pid, vpn, kind: 'mapcount', pfn, mapcount, machineMapcount });
@@ -142,19 +172,42 @@ export interface ComparisonListener {
   swapped(pid: number, vpn: number, page: number): void;
 }
 
-/**
- * Compares every anonymous page: present, mapcount, and that pages which are one page for the
- * kernel are one for the machine and the other way round (a bijection of pfns).
- * Processes of the snapshot that the machine does not have count as missing.
- */
-export function compareSnapshot(
-  machine: Machine,
-  snapshot: Snapshot,
-  listener?: ComparisonListener,
-): SnapshotComparison {
-  const { kernel } = machine;
+/** Compares a machine with one snapshot after the other. */
+export class SnapshotComparer {
+  private readonly machine: Machine;
+  private readonly bijection = new SnapshotBijection();
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+  }
+
+  /**
+   * Compares every anonymous page: present, mapcount, and that pages which are one page for the
+   * kernel are one for the machine and the other way round (a bijection of pfns).
+   * Processes of the snapshot that the machine does not have count as missing.
+   */
+  compare(snapshot: Snapshot, listener?: ComparisonListener): SnapshotComparison {
+    const { kernel } = this.machine;
+    this.bijection.begin(kernel.memory.pageCount);
+    const tally = new Comparison(kernel, this.bijection, listener);
+    walkSnapshot(kernel, snapshot, tally);
+    return {
+      name: snapshot.name,
+      anonymousPages: tally.total,
+      agree: tally.agree,
+      missing: tally.missing,
+      extra: tally.extra,
+      mapcountWrong: tally.mapcountWrong,
+      sharersWrong: tally.sharersWrong,
+      swappedPages: tally.swapped,
+      swappedAgree: tally.swappedAgree,
+      examples: tally.examples,
+    };
+  }
+}
+
+function walkSnapshot(kernel: Kernel, snapshot: Snapshot, tally: Comparison): void {
   const { runs, vmas } = snapshot;
-  const tally = new Comparison(kernel, listener);
   let vmaIndex = 0;
   while (vmaIndex < vmas.length) {
     const pid = vmas[vmaIndex]?.pid ?? 0;
@@ -178,18 +231,6 @@ export function compareSnapshot(
     // The counter is exact (an invariant), so what was not found there is extra.
     if (mm !== undefined) tally.addExtra((mm.rss[MM_ANONPAGES] ?? 0) - found);
   }
-  return {
-    name: snapshot.name,
-    anonymousPages: tally.total,
-    agree: tally.agree,
-    missing: tally.missing,
-    extra: tally.extra,
-    mapcountWrong: tally.mapcountWrong,
-    sharersWrong: tally.sharersWrong,
-    swappedPages: tally.swapped,
-    swappedAgree: tally.swappedAgree,
-    examples: tally.examples,
-  };
 }
 
 /** Whether every page agrees. */

@@ -1,5 +1,5 @@
 import { PAGE_SIZE_BYTES, TASK_SIZE_PAGES } from '../base/units.js';
-import { Machine } from '../kernel/machine.js';
+import type { Machine } from '../kernel/machine.js';
 import type { Operation, OperationResult } from '../kernel/operation.js';
 import { MM_ANONPAGES, findVma } from '../kernel/vm/mm.js';
 import { CLONE_FLAG, FAULT_ERROR, RSS_MEMBER, snapshotMark } from '../trace/event.js';
@@ -7,12 +7,13 @@ import type { Recording } from '../trace/recording.js';
 import type { Snapshot } from '../trace/snapshot.js';
 import { attachSnapshot } from './attach.js';
 import { operationOfCall, pageOf } from './calls.js';
-import { compareSnapshot, type SnapshotComparison } from './compare.js';
+import { SnapshotComparer, type SnapshotComparison } from './compare.js';
 import { noFindings } from './findings.js';
 import { installImage, stackTop } from './image.js';
 import type { ReplayMoment, ReplayObserver } from './observer.js';
 import { PageEvents } from './page_events.js';
 import { ReplayFiles } from './replay_files.js';
+import { ReplayMachine } from './replay_machine.js';
 import { SnapshotSync } from './snapshot_sync.js';
 import { STEP, type StepQueue } from './steps.js';
 import { TaskTable, type ReplayProcess } from './tasks.js';
@@ -41,6 +42,7 @@ export class ReplayDriver {
   private lastFaultTid = -1;
   /** Threads in snapshots that are still to come. */
   private expectedTids: Set<number> | undefined = undefined;
+  private readonly comparer: SnapshotComparer;
   private readonly pages: PageEvents;
   private readonly unplaced: UnplacedPages;
 
@@ -55,6 +57,7 @@ export class ReplayDriver {
     this.snapshots = snapshots;
     this.observers = observers;
     this.files = new ReplayFiles(machine);
+    this.comparer = new SnapshotComparer(machine);
     this.pages = new PageEvents(machine, recording, this.findings);
     this.unplaced = new UnplacedPages(machine, this.pages.identity);
     this.moment = {
@@ -208,7 +211,7 @@ export class ReplayDriver {
       for (const observer of this.observers) observer.attached?.(this.moment, newcomers);
     }
     const sync = new SnapshotSync(this.machine, this.pages, this.unplaced);
-    const comparison = compareSnapshot(this.machine, snapshot, sync);
+    const comparison = this.comparer.compare(snapshot, sync);
     this.comparisons.push(comparison);
     for (const observer of this.observers) observer.snapshot?.(this.moment, comparison);
     // Later snapshots start right.
@@ -416,7 +419,7 @@ export class ReplayDriver {
 
 /** A machine that has room for what recordings of one host hold. */
 export function replayMachine(recording: Recording, memoryPages: number): Machine {
-  const machine = new Machine({ profile: { memoryPages } });
+  const machine = new ReplayMachine(memoryPages);
   const thp = /\[(\w+)\]/.exec(recording.info.thp)?.[1];
   if (thp !== undefined) machine.apply({ op: 'config', key: 'thp', value: thp });
   return machine;

@@ -1,5 +1,5 @@
 /** Replay of recordings: events → operations in the right order, compared with snapshots. */
-export { compareSnapshot, isExact } from './compare.js';
+export { isExact, SnapshotComparer } from './compare.js';
 export type { PageMismatch, SnapshotComparison } from './compare.js';
 export type { Findings } from './findings.js';
 export type { AttachedProcess, ReplayMoment, ReplayObserver } from './observer.js';

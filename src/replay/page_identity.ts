@@ -5,7 +5,8 @@ import { folioPrecisePageMapcount } from '../kernel/phys/folio.js';
 import { findMappers } from '../kernel/rmap/find_mappers.js';
 import type { Mm } from '../kernel/vm/mm.js';
 import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
-import { MOST_PFN, PfnTable } from './pfn_table.js';
+import { PagePairs } from './page_pairs.js';
+import { MOST_PFN } from './pfn_table.js';
 
 /** Where the machine maps a page. */
 export interface PagePlace {
@@ -19,26 +20,21 @@ export interface PagePlace {
  */
 export class PageIdentity {
   private readonly kernel: Kernel;
-  /** Host pfn → machine page + 1, and back. */
-  private readonly machineOf = new PfnTable();
-  private readonly hostOf: Int32Array;
+  private readonly pairs = new PagePairs();
   /** Index of the machine page when it was bound: a page that was used again since has another. */
-  private readonly indexOf: Int32Array;
+  private indexOf: Int32Array<ArrayBuffer>;
   private readonly pidOfMm = new Map<Mm, number>();
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
-    this.hostOf = new Int32Array(kernel.memory.pageCount);
     this.indexOf = new Int32Array(kernel.memory.pageCount);
   }
 
   /** The machine page stands for the host's frame from now on. */
   bind(page: number, pfn: number): void {
     if (pfn < 0 || pfn > MOST_PFN) return;
-    const old = this.hostOf[page] ?? 0;
-    if (old !== 0 && this.machineOf.get(old - 1) === page + 1) this.machineOf.set(old - 1, 0);
-    this.machineOf.set(pfn, page + 1);
-    this.hostOf[page] = pfn + 1;
+    this.pairs.pair(page, pfn);
+    if (page >= this.indexOf.length) this.grow();
     this.indexOf[page] = this.indexNow(page);
   }
 
@@ -53,32 +49,25 @@ export class PageIdentity {
   /** Machine page that stands for a frame and is mapped, or `NO_PAGE`. */
   find(pfn: number): number {
     if (pfn < 0 || pfn > MOST_PFN) return NO_PAGE;
-    const page = this.machineOf.get(pfn) - 1;
-    if (page < 0 || !this.isKnown(page)) return NO_PAGE;
+    const page = this.pairs.pageAt(pfn);
+    if (page === NO_PAGE || !this.isKnown(page)) return NO_PAGE;
     return this.mapcount(page) > 0 ? page : NO_PAGE;
   }
 
   /** Whether the frame that a machine page stands for is known. */
   isKnown(page: number): boolean {
-    const pfn = (this.hostOf[page] ?? 0) - 1;
-    if (pfn < 0 || this.machineOf.get(pfn) !== page + 1) return false;
-    return (this.indexOf[page] ?? 0) === this.indexNow(page);
+    return this.pairs.frameAt(page) >= 0 && (this.indexOf[page] ?? 0) === this.indexNow(page);
   }
 
   /** The frame of a machine page is not known any more. */
   unbind(page: number): void {
-    const pfn = (this.hostOf[page] ?? 0) - 1;
-    if (pfn >= 0) this.forget(pfn);
-    this.hostOf[page] = 0;
+    const pfn = this.pairs.frameAt(page);
+    if (pfn >= 0) this.pairs.dropFrame(pfn);
   }
 
   /** The host freed a frame. */
   forget(pfn: number): void {
-    if (pfn < 0 || pfn > MOST_PFN) return;
-    const page = this.machineOf.get(pfn) - 1;
-    if (page < 0) return;
-    this.machineOf.set(pfn, 0);
-    if ((this.hostOf[page] ?? 0) === pfn + 1) this.hostOf[page] = 0;
+    if (pfn >= 0 && pfn <= MOST_PFN) this.pairs.dropFrame(pfn);
   }
 
   /** The host moved the content of a frame to another one. */
@@ -96,6 +85,12 @@ export class PageIdentity {
       if (pid !== undefined) places.push({ pid, vpn });
     }
     return places;
+  }
+
+  private grow(): void {
+    const indexOf = new Int32Array(this.kernel.memory.pageCount);
+    indexOf.set(this.indexOf);
+    this.indexOf = indexOf;
   }
 
   private pidOf(mm: Mm): number | undefined {

@@ -24,16 +24,24 @@ export class PfnTable {
   }
 
   set(pfn: number, value: number): void {
+    this.exchange(pfn, value);
+  }
+
+  /** Sets a number and returns the one before. */
+  exchange(pfn: number, value: number): number {
     const number = Math.floor(pfn / CHUNK_LENGTH);
     const directory = (this.directories[Math.floor(number / DIRECTORY_LENGTH)] ??= new Array<
       Chunk | undefined
     >(DIRECTORY_LENGTH).fill(undefined));
     let chunk = directory[number % DIRECTORY_LENGTH];
     if (chunk === undefined) {
-      if (value === 0) return;
+      if (value === 0) return 0;
       chunk = new Int32Array(CHUNK_LENGTH);
       directory[number % DIRECTORY_LENGTH] = chunk;
     }
-    chunk[pfn % CHUNK_LENGTH] = value;
+    const at = pfn % CHUNK_LENGTH;
+    const old = chunk[at] ?? 0;
+    chunk[at] = value;
+    return old;
   }
 }

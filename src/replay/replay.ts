@@ -16,7 +16,7 @@ export interface ReplayOptions {
   readonly observers?: readonly ReplayObserver[];
   /** Called now and then with the number of events read. */
   readonly onProgress?: (events: number) => void;
-  /** Physical memory of the machine in pages; default 16 GiB. */
+  /** Physical memory of the machine in pages; at most; default 64 GiB. */
   readonly memoryPages?: number;
 }
 
@@ -32,7 +32,7 @@ export interface ReplayResult {
   readonly findings: Findings;
 }
 
-const DEFAULT_MEMORY_PAGES = 4_194_304;
+const MOST_MEMORY_PAGES = 2 ** 24;
 /** 256 GiB in page-table entries: a larger number is damage. */
 const MOST_SNAPSHOT_PAGES = 2 ** 26;
 
@@ -56,7 +56,7 @@ export async function replay(
     checkSize(recording, snapshot);
     snapshots.set(info.name, snapshot);
   }
-  const machine = replayMachine(recording, options.memoryPages ?? DEFAULT_MEMORY_PAGES);
+  const machine = replayMachine(recording, options.memoryPages ?? MOST_MEMORY_PAGES);
   const lineariser = new Lineariser(recording.strings);
   const driver = new ReplayDriver(recording, machine, snapshots, options.observers ?? []);
   const run = new Run(recording, lineariser, driver, options);

@@ -13,11 +13,11 @@ export function nodeCount(kernel: Kernel): number {
 
 /** Page frames of a node. */
 export function nodeRange(kernel: Kernel, node: number): PageRange {
-  const { nodePages, memoryPages } = kernel.profile;
+  const { nodePages } = kernel.profile;
   let from = 0;
   for (let i = 0; i < node; i += 1) from += nodePages[i];
   const isLast = node >= nodePages.length;
-  return { from, to: isLast ? memoryPages : from + nodePages[node] };
+  return { from, to: isLast ? kernel.memory.pageCount : from + nodePages[node] };
 }
 
 /** Takes free blocks of a node. @kernel alloc_migration_target */

@@ -17,31 +17,32 @@ export const MAPPING_TAG_MASK = 3;
  *
  * All counts are 1-based (an idle page is all zeros), so a fresh buffer is a valid idle map and
  * the operating system provides pages of it only when they are touched. 37 bytes a page.
+ * `addPages` replaces the columns: hold none across operations.
  * @kernel folio
  */
 export class Memory {
-  readonly pageCount: number;
+  pageCount: number;
   /** References. @kernel folio._refcount */
-  readonly refcount: Int32Array;
+  refcount: Int32Array<ArrayBuffer>;
   /** PTEs that map this very page (1-based). @kernel page._mapcount @kernel folio._mapcount */
-  readonly mapcount: Int32Array;
+  mapcount: Int32Array<ArrayBuffer>;
   /** `PG_*` bits. @kernel folio.flags */
-  readonly flags: Uint32Array;
+  flags: Uint32Array<ArrayBuffer>;
   /**
    * `id << 2 | tag` of the anon_vma, KSM stable node or file mapping; 0 = none. A tail page holds
    * its head's pfn, a free block its order. @kernel folio.mapping
    */
-  readonly mapping: Int32Array;
+  mapping: Int32Array<ArrayBuffer>;
   /** Page offset in the mapping. @kernel folio.index */
-  readonly index: Float64Array;
+  index: Float64Array<ArrayBuffer>;
   /** First word of the page; the rest of a page is always zero. */
-  readonly content: Uint32Array;
+  content: Uint32Array<ArrayBuffer>;
   /** Links of the list the page is on (LRU or free). A head+1 page holds its large-folio row. */
-  readonly next: Int32Array;
+  next: Int32Array<ArrayBuffer>;
   /** Back link; for an unevictable folio its mlock count. */
-  readonly previous: Int32Array;
+  previous: Int32Array<ArrayBuffer>;
   /** Memory control group that the folio is charged to; 0 = root. @kernel folio.memcg_data */
-  readonly memcg: Uint8Array;
+  memcg: Uint8Array<ArrayBuffer>;
 
   /** The shared zero page. @kernel zero_pfn */
   readonly zeroPfn: number;
@@ -70,6 +71,23 @@ export class Memory {
     this.zeroPfn = this.allocPages(0);
     this.flags[this.zeroPfn] = PG_ZERO;
     this.refcount[this.zeroPfn] = 1;
+  }
+
+  /** More memory behind the last page, for the next allocations. Replaces the columns. */
+  addPages(count: number): void {
+    const from = this.pageCount;
+    const pageCount = from + count;
+    this.refcount = grown(this.refcount, new Int32Array(pageCount));
+    this.mapcount = grown(this.mapcount, new Int32Array(pageCount));
+    this.flags = grown(this.flags, new Uint32Array(pageCount));
+    this.mapping = grown(this.mapping, new Int32Array(pageCount));
+    this.index = grown(this.index, new Float64Array(pageCount));
+    this.content = grown(this.content, new Uint32Array(pageCount));
+    this.next = grown(this.next, new Int32Array(pageCount));
+    this.previous = grown(this.previous, new Int32Array(pageCount));
+    this.memcg = grown(this.memcg, new Uint8Array(pageCount));
+    this.pageCount = pageCount;
+    this.addFreeRange(from, pageCount);
   }
 
   /** Head page of the folio that contains `pfn`. @kernel page_folio */
@@ -250,4 +268,9 @@ export class Memory {
       if (guard < 0) fail('the stack of free pages has a cycle');
     }
   }
+}
+
+function grown<T extends { set(from: T): void }>(from: T, to: T): T {
+  to.set(from);
+  return to;
 }

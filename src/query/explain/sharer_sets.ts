@@ -5,7 +5,7 @@
  * Set 0 stands for "not followed": nobody, or one process alone. Members are small numbers.
  */
 export class SharerSets {
-  private readonly setOfPage: Int32Array;
+  private setOfPage: Int32Array<ArrayBuffer>;
   private readonly members: Array<readonly number[]> = [[]];
   private readonly pages: number[] = [0];
   private readonly numbers = new Map<string, number>();
@@ -13,7 +13,7 @@ export class SharerSets {
   private readonly added = new Map<number, number>();
   private readonly removed = new Map<number, number>();
 
-  /** @param pageCount Physical pages of the machine. */
+  /** @param pageCount Physical pages of the machine; it may get more. */
   constructor(pageCount: number) {
     this.setOfPage = new Int32Array(pageCount);
   }
@@ -48,9 +48,16 @@ export class SharerSets {
     }
   }
 
+  private grow(pfn: number): void {
+    const setOfPage = new Int32Array(Math.max(pfn + 1, this.setOfPage.length * 2));
+    setOfPage.set(this.setOfPage);
+    this.setOfPage = setOfPage;
+  }
+
   private move(pfn: number, from: number, to: number): void {
     if (from !== 0) this.pages[from] = (this.pages[from] ?? 0) - 1;
     if (to !== 0) this.pages[to] = (this.pages[to] ?? 0) + 1;
+    if (pfn >= this.setOfPage.length) this.grow(pfn);
     this.setOfPage[pfn] = to;
   }
 
