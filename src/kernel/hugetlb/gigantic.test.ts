@@ -6,6 +6,7 @@ import { OpenFile } from '../vm/address_space.js';
 import { createMapping } from '../file/page_cache.js';
 import { runToEnd } from '../op/prims.js';
 import { linkFile } from '../vm/file_map.js';
+import { accountPages } from '../vm/vm_stat.js';
 import { insertVma } from '../vm/vma_split.js';
 import { Vma } from '../vm/vma.js';
 import { nodeOfPage } from '../migrate/numa_node.js';
@@ -38,6 +39,7 @@ function giganticScript(pages: number): MachineScript {
   runToEnd(linkFile(kernel, vma));
   expect(hugetlbReserve(kernel, vma)).toBe(0);
   insertVma(vma);
+  accountPages(mm, flags, PAGES_PER_PUD);
   return script;
 }
 

@@ -86,6 +86,11 @@ function anonVmaOf(kernel: Kernel): NonNullable<ReturnType<typeof vmaOf>['anonVm
 
 const BREAKS: Readonly<Record<string, Break>> = {
   'vma.order': { setUp: WRITTEN, damage: (k) => void (vmaOf(k).end = vmaOf(k).start) },
+  'mm.sizes': { setUp: WRITTEN, damage: (k) => void (mmOf(k).dataPages -= 1) },
+  'vma.untouched-offset': {
+    setUp: [{ op: 'mmap', p: 0, at: 0, n: 8, prot: 'rw', flags: 'private|anon' }],
+    damage: (k) => void (vmaOf(k).pgoff += 1),
+  },
   'vma.no-anon-without-anon-vma': {
     setUp: WRITTEN,
     damage: (k) => void (vmaOf(k).anonVma = undefined),
@@ -289,4 +294,21 @@ describe('invariants', () => {
       expect(findViolations(kernel).map((violation) => violation.id)).toContain(id);
     });
   }
+
+  test('memory that lost its anon_vma may keep the offsets that its pages had', () => {
+    const move = { op: 'mremap', p: 0, at: 0, n: 8, new: 8, to: 100, flags: 'fixed' } as const;
+    const keep = { ...move, at: 100, to: 200, flags: 'fixed|dontunmap' } as const;
+    const wipe = { op: 'madvise', p: 0, at: 100, n: 8, advice: 'wipeonfork' } as const;
+    for (const operations of [
+      [...WRITTEN, move, keep],
+      [...WRITTEN, move, wipe, { op: 'fork', p: 0, c: 1 } as const],
+    ]) {
+      const { kernel } = machineAfter(operations);
+      const untouched = [...kernel.mms]
+        .flatMap(({ vmas }) => vmas)
+        .filter(({ anonVma, start, pgoff }) => anonVma === undefined && pgoff !== start);
+      expect(untouched).toHaveLength(1);
+      expect(findViolations(kernel)).toEqual([]);
+    }
+  });
 });

@@ -3,22 +3,80 @@ import { PAGES_PER_PMD } from '../../base/units.js';
 import { isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { PG_HEAD, PG_HUGETLB, PG_MLOCKED, PG_UNEVICTABLE } from '../phys/page_flags.js';
 import { PTE_WRITE } from '../pgtable/pte.js';
+import type { Mm } from '../vm/mm.js';
+import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
+import { isAnonymous, mappingUnit } from '../vm/vma.js';
 import type { Invariant } from './invariant.js';
+
+function sizeProblems(mm: Mm): string[] {
+  const counted = { total: 0, data: 0, code: 0, stack: 0, locked: mm.lostLockedPages };
+  for (const { flags, start, end } of mm.vmas) {
+    const pages = end - start;
+    const isStack = (flags & VM_GROWSDOWN) !== 0;
+    const isWritable = (flags & VM_WRITE) !== 0;
+    const isExecutable = (flags & VM_EXEC) !== 0;
+    counted.total += pages;
+    if (isStack) counted.stack += pages;
+    if (!isStack && isWritable && (flags & VM_SHARED) === 0) counted.data += pages;
+    if (!isStack && isExecutable && !isWritable) counted.code += pages;
+    if ((flags & VM_LOCKED) !== 0) counted.locked += pages;
+  }
+  const kept = {
+    total: mm.totalPages,
+    data: mm.dataPages,
+    code: mm.execPages,
+    stack: mm.stackPages,
+    locked: mm.lockedPages,
+  };
+  return (Object.keys(kept) as Array<keyof typeof kept>)
+    .filter((name) => kept[name] !== counted[name])
+    .map((name) => `mm ${mm.id} says ${kept[name]} pages ${name}, its VMAs ${counted[name]}`);
+}
 
 export const VMA_CLAIMS: readonly Invariant[] = [
   {
     id: 'vma.order',
-    claim: 'VMAs are ascending, disjoint and not empty [44]',
+    claim: 'VMAs are ascending, disjoint, not empty, and begin and end on pages of their kind [44]',
     check(kernel) {
       const wrong: string[] = [];
       for (const mm of kernel.mms) {
         let end = 0;
         for (const vma of mm.vmas) {
+          const unit = mappingUnit(vma);
+          if (vma.start % unit !== 0 || vma.end % unit !== 0) {
+            wrong.push(`mm ${mm.id}: VMA ${vma.start} to ${vma.end} is no whole number of pages`);
+          }
           if (vma.start >= vma.end) wrong.push(`mm ${mm.id}: VMA ${vma.start} is empty`);
           if (vma.start < end) wrong.push(`mm ${mm.id}: VMA ${vma.start} overlaps the one below`);
           if (vma.mm !== mm || vma.detached)
             wrong.push(`mm ${mm.id}: VMA ${vma.start} is detached`);
           end = vma.end;
+        }
+      }
+      return wrong;
+    },
+  },
+  {
+    id: 'mm.sizes',
+    claim:
+      'an mm has the pages of its VMAs: in all, data, code, stack, locked; locked ones also those ' +
+      'that MREMAP_DONTUNMAP unlocked [44]',
+    check(kernel) {
+      return [...kernel.mms].flatMap((mm) => sizeProblems(mm));
+    },
+  },
+  {
+    id: 'vma.untouched-offset',
+    claim:
+      'private anonymous memory that never had an anon_vma has its page numbers as offsets [45]',
+    check(kernel) {
+      const wrong: string[] = [];
+      for (const mm of kernel.mms) {
+        for (const vma of mm.vmas) {
+          if (!isAnonymous(vma) || vma.anonVma !== undefined || vma.lostAnonVma) continue;
+          if (vma.pgoff !== vma.start) {
+            wrong.push(`mm ${mm.id}: VMA ${vma.start} without anon_vma has offset ${vma.pgoff}`);
+          }
         }
       }
       return wrong;

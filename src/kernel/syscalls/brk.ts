@@ -12,6 +12,7 @@ import {
   VM_READ,
   VM_WRITE,
 } from '../vm/vm_flags.js';
+import { accountPages } from '../vm/vm_stat.js';
 import { insertVma } from '../vm/vma_split.js';
 import { Vma } from '../vm/vma.js';
 import { mapAnonymous, newVmaFlags } from './mmap.js';
@@ -57,6 +58,7 @@ function* moveBreak(kernel: Kernel, mm: Mm, at: number): Op<boolean> {
     // A heap that begins never joins what lies before it.
     if (kernel.allocationFails()) return false;
     insertVma(new Vma(mm, old, at, old, flags, undefined));
+    accountPages(mm, flags, at - old);
   } else if ((yield* mapAnonymous(kernel, mm, old, at, flags)) < 0) {
     return false;
   }

@@ -13,6 +13,7 @@ import { flushTlbRange } from '../rmap/tlb_model.js';
 import { dupUserfaultfd } from '../uffd/fork.js';
 import { linkFileAfter, unlinkFile } from '../vm/file_map.js';
 import { Mm } from '../vm/mm.js';
+import { inheritSizes, vmStatAccount } from '../vm/vm_stat.js';
 import { duplicateVma } from '../vm/vma_split.js';
 import {
   isCowMapping,
@@ -43,6 +44,7 @@ export function createMm(kernel: Kernel, id: number): Mm {
 export function* forkMm(kernel: Kernel, parent: Mm, childId: number): Op<Mm | number> {
   if (!hasFreeMmId(kernel)) return -ENOMEM;
   const child = createMm(kernel, childId);
+  inheritSizes(child, parent);
   child.startBrk = parent.startBrk;
   child.brk = parent.brk;
   child.memcg = parent.memcg;
@@ -66,7 +68,10 @@ export function* forkMm(kernel: Kernel, parent: Mm, childId: number): Op<Mm | nu
 function* forkVmas(kernel: Kernel, parent: Mm, child: Mm): Op<number> {
   let copied = 0;
   for (const vma of parent.vmas) {
-    if ((vma.flags & VM_DONTCOPY) !== 0) continue;
+    if ((vma.flags & VM_DONTCOPY) !== 0) {
+      vmStatAccount(child, vma.flags, -vma.lengthPages);
+      continue;
+    }
     if (kernel.allocationFails()) return -ENOMEM;
     const copy = duplicateVma(vma, child);
     copy.ownsReservation = false;
@@ -76,6 +81,7 @@ function* forkVmas(kernel: Kernel, parent: Mm, child: Mm): Op<number> {
     dupUserfaultfd(copy, vma);
     const isWiped = (vma.flags & VM_WIPEONFORK) !== 0;
     if (isWiped) {
+      copy.lostAnonVma ||= copy.anonVma !== undefined;
       copy.anonVma = undefined;
     } else {
       const failed = yield* anonVmaFork(kernel, copy, vma);

@@ -120,6 +120,7 @@ function* lockVma(
   const isLock = (newFlags & VM_LOCKED) !== 0;
   // Pages of a VMA that stays locked have had their event.
   if (isLock !== ((oldFlags & VM_LOCKED) !== 0)) {
+    vma.mm.lockedPages += isLock ? end - start : start - end;
     mlockVmaPages(kernel, changed, start, end, isLock);
   }
   return 0;

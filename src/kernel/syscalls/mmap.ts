@@ -11,6 +11,7 @@ import { findVmaIndex, hasOverlap, type Mm } from '../vm/mm.js';
 import { unmapRange } from '../vm/unmap.js';
 import { findUnmappedArea } from '../vm/unmapped_area.js';
 import { mergeNewRange } from '../vm/vma_merge.js';
+import { accountPages } from '../vm/vm_stat.js';
 import { insertVma } from '../vm/vma_split.js';
 import { Vma } from '../vm/vma.js';
 import {
@@ -188,9 +189,11 @@ export function* mapAnonymous(
 ): Op<number> {
   const range = { start: at, end, pgoff: at, flags, file: undefined };
   // A merge that lacks memory is not fatal: a VMA of its own may still be had.
-  if (typeof (yield* mergeNewRange(kernel, mm, range, undefined)) !== 'number') return at;
-  if (kernel.allocationFails()) return -ENOMEM;
-  insertVma(new Vma(mm, at, end, at, flags, undefined));
+  if (typeof (yield* mergeNewRange(kernel, mm, range, undefined)) === 'number') {
+    if (kernel.allocationFails()) return -ENOMEM;
+    insertVma(new Vma(mm, at, end, at, flags, undefined));
+  }
+  accountPages(mm, flags, end - at);
   return at;
 }
 
@@ -218,5 +221,6 @@ function* mapFile(
     if ((flags & VM_WRITE) !== 0) mapping.sizePages = Math.max(mapping.sizePages, pgoff + end - at);
   }
   insertVma(vma);
+  accountPages(mm, flags, end - at);
   return at;
 }

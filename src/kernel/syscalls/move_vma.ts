@@ -8,6 +8,7 @@ import { VM_UFFD_FLAGS } from '../uffd/context.js';
 import { copyVma } from '../vm/copy_vma.js';
 import { findVma, findVmaIndex, type Mm } from '../vm/mm.js';
 import { unmapRange } from '../vm/unmap.js';
+import { accountPages } from '../vm/vm_stat.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_HUGETLB, VM_LOCKED, VM_LOCKONFAULT, VM_MERGEABLE } from '../vm/vm_flags.js';
 
@@ -38,6 +39,7 @@ export function* moveVma(
   const copied = yield* copyVma(kernel, vma, at, to, newPages);
   if (copied === undefined) return -ENOMEM;
   const { vma: target, source, needRmapLocks } = copied;
+  accountPages(source.mm, source.flags, newPages);
   // A moved VMA is registered no more: there is no listener that follows moves.
   target.flags &= ~VM_UFFD_FLAGS;
   yield* movePageTables(kernel, source, at, target, to, oldPages, needRmapLocks);
@@ -50,9 +52,12 @@ export function* moveVma(
     const failed = yield* unmapRange(kernel, source.mm, at, end);
     return failed === 0 ? to : failed;
   }
+  // All of the VMA is unlocked, not only what moved, and `VmLck` does not show it.
+  if ((source.flags & VM_LOCKED) !== 0) source.mm.lostLockedPages += source.lengthPages;
   source.flags &= ~(VM_LOCKED | VM_LOCKONFAULT);
   // All pages are gone, so nothing ties the VMA to its anon_vmas any more.
   if (source !== target && source.start === at && source.end === end) {
+    source.lostAnonVma ||= source.anonVma !== undefined;
     yield* unlinkAnonVmas(kernel, source);
   }
   return to;

@@ -4,6 +4,7 @@ import { mmPopulate } from '../fault/populate.js';
 import type { Kernel } from '../kernel.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
 import { findVma, type Mm } from '../vm/mm.js';
+import { vmStatAccount } from '../vm/vm_stat.js';
 import { modifyVmaFlags } from '../vm/vma_modify.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
 import {
@@ -71,6 +72,8 @@ function* protectVma(
   if (newFlags === oldFlags) return 0;
   const changed = yield* modifyVmaFlags(kernel, vma, start, end, newFlags);
   if (typeof changed === 'number') return changed;
+  vmStatAccount(vma.mm, oldFlags, start - end);
+  vmStatAccount(vma.mm, newFlags, end - start);
   changeProtection(kernel, changed, start, end, newFlags);
   // What a locked VMA may write must be resident for writing.
   const wasReadOnlyLocked = (oldFlags & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED;

@@ -4,6 +4,7 @@ import type { Kernel } from '../kernel.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
 import { findVma, hasOverlap, type Mm } from '../vm/mm.js';
 import { unmapRange } from '../vm/unmap.js';
+import { accountPages } from '../vm/vm_stat.js';
 import { findUnmappedArea } from '../vm/unmapped_area.js';
 import { extendVma } from '../vm/vma_merge.js';
 import { mappingUnit, type Vma } from '../vm/vma.js';
@@ -133,7 +134,9 @@ function* growOrMove(
   if (oldEnd > vma.end) return -EFAULT;
   if (newPages > oldPages && oldEnd === vma.end && !hasOverlap(mm, oldEnd, at + newPages)) {
     const grown = yield* extendVma(kernel, vma, at + newPages);
-    return typeof grown === 'number' ? -ENOMEM : at;
+    if (typeof grown === 'number') return -ENOMEM;
+    accountPages(mm, grown.flags, newPages - oldPages);
+    return at;
   }
   if ((flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;
   const to = findUnmappedArea(mm, newPages, mappingUnit(vma));

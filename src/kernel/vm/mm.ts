@@ -30,6 +30,20 @@ export class Mm {
   readonly pageTableLock: RwSem;
   /** Present pages and swap entries by kind: `MM_*`. @kernel mm_struct.rss_stat */
   readonly rss = new Float64Array(4);
+  /** Pages of all VMAs. @kernel mm_struct.total_vm */
+  totalPages = 0;
+  /**
+   * Pages of VMAs that are locked, and `lostLockedPages`. @kernel mm_struct.locked_vm
+   */
+  lockedPages = 0;
+  /** Of VMAs that MREMAP_DONTUNMAP unlocked: Linux goes on counting them as locked. */
+  lostLockedPages = 0;
+  /** Pages that are private and may be written. @kernel mm_struct.data_vm */
+  dataPages = 0;
+  /** Pages that may be executed and not written. @kernel mm_struct.exec_vm */
+  execPages = 0;
+  /** @kernel mm_struct.stack_vm */
+  stackPages = 0;
   /** Pages mapped by hugetlb. @kernel mm_struct.hugetlb_usage */
   hugetlbPages = 0;
   /** Start of the heap and the break, in pages. @kernel mm_struct.brk */

@@ -3,6 +3,7 @@ import type { Kernel } from '../kernel.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
 import { anonVmaLockWrite, anonVmaPrepare, anonVmaUnlockWrite } from '../rmap/anon_vma.js';
 import { findVmaIndex } from './mm.js';
+import { accountPages } from './vm_stat.js';
 import { insertKeys, removeKeys } from './vma_range.js';
 import type { Vma } from './vma.js';
 import { VM_ACCESS_FLAGS, VM_GROWSDOWN } from './vm_flags.js';
@@ -52,5 +53,6 @@ function moveStartDown(kernel: Kernel, vma: Vma, vpn: number): number {
   vma.start = vpn;
   vma.pgoff -= grownPages;
   insertKeys(kernel, vma);
+  accountPages(vma.mm, vma.flags, grownPages);
   return 0;
 }

@@ -6,6 +6,7 @@ import type { Op } from '../op/prims.js';
 import { unlinkAnonVmas } from '../rmap/anon_vma_clone.js';
 import { unlinkFile } from './file_map.js';
 import { findVmaIndex, type Mm } from './mm.js';
+import { accountPages } from './vm_stat.js';
 import { splitVma } from './vma_split.js';
 import type { Vma } from './vma.js';
 import { VM_HUGETLB } from './vm_flags.js';
@@ -54,6 +55,7 @@ export function* unmapVmas(
   if (removed.length === 0) return;
   for (const vma of removed) {
     vma.detached = true;
+    accountPages(mm, vma.flags, -vma.lengthPages);
     zapPageRange(kernel, vma, vma.start, vma.end, ZAP_ALL);
   }
   for (const vma of removed) {

@@ -32,6 +32,11 @@ export class Vma {
    * @kernel HPAGE_RESV_UNMAPPED
    */
   lostHugePages = false;
+  /**
+   * It had an anon_vma, or the VMA that it is a copy of: its pages are gone, its offset stayed as
+   * they had it. For invariants.
+   */
+  lostAnonVma = false;
   /** Temporary stack of an exec in progress: migration leaves it alone. */
   isTemporaryStack = false;
   /** Taken out of its mm. */

@@ -14,6 +14,7 @@ import { mappingUnit, Vma } from './vma.js';
 export function duplicateVma(vma: Vma, mm: Mm): Vma {
   const copy = new Vma(mm, vma.start, vma.end, vma.pgoff, vma.flags, vma.file);
   copy.anonVma = vma.anonVma;
+  copy.lostAnonVma = vma.lostAnonVma;
   copy.ownsReservation = vma.ownsReservation;
   copy.reservedPages = vma.reservedPages;
   copy.lostHugePages = vma.lostHugePages;
