@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { ANON_VMA_MUTANTS } from './mutants/anon_vma_mutants.js';
 import { COUNT_MUTANTS } from './mutants/count_mutants.js';
 import { LARGE_MUTANTS } from './mutants/large_mutants.js';
+import { MERGE_MUTANTS } from './mutants/merge_mutants.js';
 import { judge } from './mutants/judge.js';
 import { loadKernel } from './mutants/kernel_loader.js';
 import { explore } from './mutants/race.js';
@@ -21,6 +22,7 @@ const MUTANTS = [
   ...ANON_VMA_MUTANTS,
   ...COUNT_MUTANTS,
   ...LARGE_MUTANTS,
+  ...MERGE_MUTANTS,
   ...SHARING_MUTANTS,
   ...SWAP_MUTANTS,
 ];

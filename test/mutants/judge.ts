@@ -1,4 +1,5 @@
 /** Runs operations on a machine whose rules may be wrong, and says what notices. */
+import { MERGE_INVARIANT, MergeOracle } from '../../src/check/merge_oracle.js';
 import { CONTENT_INVARIANT, ContentOracle } from '../../src/check/shadow/shadow_scan.js';
 import { findViolations } from '../../src/kernel/invariants/index.js';
 import type * as MachineModule from '../../src/kernel/machine.js';
@@ -51,15 +52,22 @@ export class Judge {
   readonly problems: string[] = [];
   private readonly machine: Machine;
   private readonly oracle: ContentOracle;
+  private readonly merges: MergeOracle;
 
   constructor(machine: Machine) {
     this.machine = machine;
     this.oracle = new ContentOracle(machine);
+    this.merges = new MergeOracle(machine);
   }
 
   /** An operation is done; others may be in progress. */
   note(operation: Operation, result: OperationResult): void {
     this.add(CONTENT_INVARIANT, this.oracle.shadow.observe(operation, result));
+  }
+
+  /** The same, and no other is in progress. */
+  merged(operation: Operation, result: OperationResult): void {
+    this.add(MERGE_INVARIANT, this.merges.after(operation, result));
   }
 
   /** Operations are in progress, their flushes may be yet to come: but no page is free before. */
@@ -117,6 +125,7 @@ export async function judge(
       const result = machine.apply(step);
       results.push(result);
       verdict.note(step, result);
+      verdict.merged(step, result);
       verdict.atRest();
     }
     verdict.atEnd(claim);

@@ -4,7 +4,7 @@ import type { Build, Edit } from './kernel_loader.js';
 
 /** A rule that Linux had wrong once, or that is turned round to test the invariants. */
 export interface Mutant {
-  /** Number in spec 90 B (or C, the mutation list) and what is wrong. */
+  /** Number in spec 90 B (or of an invariant in A, or C, the mutation list) and what is wrong. */
   readonly name: string;
   /** What the kernel must do for the rule to matter; made for both, right rule and wrong. */
   readonly setting?: readonly Edit[];
