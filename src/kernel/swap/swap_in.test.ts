@@ -147,7 +147,7 @@ describe('an exclusive entry whose folio is still in the cache', () => {
 });
 
 describe('mlock and swap', () => {
-  it('reads locked pages in, and locks those that come through the swap cache', () => {
+  it('reads locked pages in, and locks those whose folio was still in the swap cache', () => {
     for (const [kind, flags] of [
       ['file', 'D B V M'],
       ['zram', 'A B'],
@@ -158,5 +158,18 @@ describe('mlock and swap', () => {
       script.run({ op: 'mlock', p: 0, at: 0, n: 2 });
       expect([kind, script.bits(0), script.folio(0)]).toEqual([kind, 'wde', flags]);
     }
+  });
+
+  it('locks a page that was read for this fault only when it is mapped again', () => {
+    const script = new SwapScript();
+    script.fill(0, 1);
+    script.out(0, 1);
+    script.fork(0, 1);
+    script.run({ op: 'mlock', p: 0, at: 0, n: 1, onfault: 1 });
+    script.read(0);
+    expect(script.folio(0)).toBe('A B C');
+    script.run({ op: 'mlock', p: 1, at: 0, n: 1, onfault: 1 });
+    script.read(0, 1, 1);
+    expect([script.folio(0), script.problems]).toEqual(['D B V M', []]);
   });
 });

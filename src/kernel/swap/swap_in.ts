@@ -4,7 +4,7 @@ import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioPageCount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { folioTrylock, folioUnlock } from '../phys/folio_lock.js';
-import { folioAddLruVma, mlockVmaFolio } from '../phys/mlock.js';
+import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_MLOCKED, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { PTE_SWP_EXCLUSIVE, swapOffset } from '../pgtable/pte.js';
 import { folioAddAnonRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
@@ -132,7 +132,6 @@ function* mapCachedFolio(
     );
   } else {
     folioAddNewAnonRmap(kernel, head, vma, vpn, isExclusive);
-    mlockVmaFolio(kernel, head, vma);
   }
   for (let i = 0; i < count; i += 1) {
     pageTables.payload[firstEntry + i] = firstPage + i;
