@@ -19,6 +19,7 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
 } from '../pgtable/pte.js';
+import { mergeAccessBits } from './entry_batch.js';
 import { tracksWrites } from './pte_values.js';
 import { needsSoftDirtyFault } from './soft_dirty.js';
 import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
@@ -90,6 +91,7 @@ function changeEntries(kernel: Kernel, vma: Vma, from: number, to: number, newFl
   const isShared = (vma.flags & VM_SHARED) !== 0;
   const tracksDirty = tracksWrites(vma);
   const none = (newFlags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0;
+  mergeAccessBits(kernel, from, to);
   for (let entry = from; entry < to; entry += 1) {
     const pte = flags[entry];
     if (pte === 0) continue;

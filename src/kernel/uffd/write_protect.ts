@@ -1,5 +1,6 @@
 import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
 import { EINVAL, ENOENT } from '../errno.js';
+import { mergeAccessBits } from '../fault/entry_batch.js';
 import { needsSoftDirtyFault } from '../fault/soft_dirty.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
@@ -98,7 +99,9 @@ function changeTables(kernel: Kernel, vma: Vma, start: number, end: number, isOn
     const isEmpty = pmd === NIL || pageTables.flags[pmd] === 0;
     if (hasTable || (isEmpty && usesMarkers)) {
       const first = pageTables.allocPte(pgd, at);
-      for (let entry = first; entry < first + (blockEnd - at); entry += 1) {
+      const last = first + (blockEnd - at);
+      mergeAccessBits(kernel, first, last);
+      for (let entry = first; entry < last; entry += 1) {
         changeEntry(kernel, vma, entry, isOn, usesMarkers);
       }
     }
