@@ -12,6 +12,7 @@
 
 #define PAGE_BYTES 4096ul
 #define REGION_START 0x1000000000ul
+#define REGION_END 0x500000000000ul /* Below all that a process has by itself. */
 #define ADDRESS_OF(page) ((char *)(REGION_START + (uint64_t)(page) * PAGE_BYTES))
 #define PROCESSES 512
 /* Runs of equal values that one read may answer with. */

@@ -1,5 +1,4 @@
 import type { Kernel } from '../kernel.js';
-import { resortChains } from './stable_tree.js';
 
 /** Turns a KSM knob as `config` names it; returns false for a key that is not one. */
 export function setKsmKnob(kernel: Kernel, key: string, value: string | number): boolean {
@@ -9,6 +8,5 @@ export function setKsmKnob(kernel: Kernel, key: string, value: string | number):
   }
   if (key !== 'ksm_max_sharing') return false;
   kernel.knobs.ksmMaxSharing = Number(value);
-  resortChains(kernel);
   return true;
 }

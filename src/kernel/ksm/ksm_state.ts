@@ -1,4 +1,5 @@
 import { MAPPING_KSM, MAPPING_TAG_MASK, type Memory } from '../phys/memory.js';
+import { ContentTree } from './content_tree.js';
 import { type KsmChain, KsmStableNode, type KsmMmSlot } from './ksm_types.js';
 import { UnstableTree } from './unstable_tree.js';
 
@@ -9,16 +10,13 @@ export class KsmState {
   /** Nodes by id; index 0 is unused. */
   readonly nodes: Array<KsmStableNode | undefined> = [undefined];
   private readonly freeNodeIds: number[] = [];
-  private lastSequence = 0;
-  /**
-   * Merged pages by content. Linux orders the tree by comparing pages; nothing that can be observed
-   * depends on that order.
-   * @kernel root_stable_tree
-   */
-  readonly stableTree = new Map<number, KsmChain>();
+  /** Merged pages by content. @kernel root_stable_tree */
+  readonly stableTree = new ContentTree<KsmChain>();
   readonly unstableTree = new UnstableTree();
   /** Where a pass stands; undefined between passes. @kernel ksm_scan.mm_slot */
   current: KsmMmSlot | undefined = undefined;
+  /** Some page was merged at some time: there may be pages without a node, in forks. */
+  hasMerged = false;
   /** Passes begun. @kernel ksm_scan.seqnr */
   passes = 0;
   private readonly memory: Memory;
@@ -33,18 +31,13 @@ export class KsmState {
     return (mapping & MAPPING_TAG_MASK) === MAPPING_KSM ? this.nodes[mapping >> 2] : undefined;
   }
 
-  /** Makes a node for a page that is about to become a merged one. @kernel alloc_stable_node */
-  addNode(pfn: number, content: number): KsmStableNode {
+  /** Makes a node for a page that becomes a merged one, first in its chain. @kernel alloc_stable_node */
+  addNode(pfn: number, chain: KsmChain): KsmStableNode {
     const id = this.freeNodeIds.pop() ?? this.nodes.length;
-    const node = new KsmStableNode(id, pfn, content, this.nextSequence());
+    const node = new KsmStableNode(id, pfn, chain);
     this.nodes[id] = node;
+    chain.nodes.push(node);
     return node;
-  }
-
-  /** A place in front of all nodes so far. */
-  nextSequence(): number {
-    this.lastSequence += 1;
-    return this.lastSequence;
   }
 
   /** @kernel free_stable_node */

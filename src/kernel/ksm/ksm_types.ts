@@ -14,8 +14,8 @@ export class KsmRmapItem {
   unstablePass = -1;
   /** Content with which it did. */
   unstableContent = 0;
-  /** Its row in `UnstableTree.pool`, if that is used. */
-  unstableRow = NIL;
+  /** Its row in the unstable tree, if that has a shape. */
+  treeRow = NIL;
   /** Node whose list this item is on. @kernel ksm_rmap_item.head */
   node: KsmStableNode | undefined = undefined;
   private holdsAnonVma: AnonVma | undefined = undefined;
@@ -46,30 +46,37 @@ export class KsmStableNode {
   pfn: number;
   /** Oldest first, so that appending is cheap; walks go backwards. @kernel ksm_stable_node.hlist */
   readonly items: KsmRmapItem[] = [];
-  /** What the page holds: its key in the stable tree. */
-  readonly content: number;
   /**
    * Somebody else shared the page when it was merged. Such mappings have no item of their own until
    * ksmd comes to them, if ever: Linux cannot find them from the page.
    */
   wasShared = false;
-  /** Place in its chain: larger ones come first. */
-  sequence: number;
+  /** The chain that it is in. */
+  readonly chain: KsmChain;
 
-  constructor(id: number, pfn: number, content: number, sequence: number) {
+  constructor(id: number, pfn: number, chain: KsmChain) {
     this.id = id;
     this.pfn = pfn;
-    this.content = content;
-    this.sequence = sequence;
+    this.chain = chain;
   }
 }
 
-/** All merged pages with the same content. @kernel ksm_stable_node.hlist_dup */
+/**
+ * All merged pages with the same content: a place in the stable tree. One page stands there by
+ * itself; a second makes a chain, which stays when its pages go, until a search comes by.
+ */
 export class KsmChain {
-  /** Nodes with room for another item, by descending `sequence`. */
-  readonly open: KsmStableNode[] = [];
-  /** Nodes at the limit of sharing: no search looks at them. */
-  readonly full = new Set<KsmStableNode>();
+  /** What the pages hold. */
+  readonly content: number;
+  /** The first of the list last, so that adding one in front is cheap. @kernel ksm_stable_node.hlist_dup */
+  readonly nodes: KsmStableNode[] = [];
+  isChain = false;
+  /** Its row in the stable tree. */
+  treeRow = NIL;
+
+  constructor(content: number) {
+    this.content = content;
+  }
 }
 
 /** One address space on ksmd's list. @kernel ksm_mm_slot */

@@ -46,7 +46,7 @@ export function* cmpAndMergePage(kernel: Kernel, item: KsmRmapItem, page: number
   // A page that came through fork joins above the limit of sharing too: it is mapped already.
   folioGet(kernel, node.pfn);
   const failed = yield* tryToMergeWithKsmPage(kernel, item, page, node.pfn);
-  if (failed === 0) stableTreeAppend(kernel, item, node);
+  if (failed === 0) stableTreeAppend(item, node);
   folioPut(kernel, node.pfn);
 }
 
@@ -76,11 +76,11 @@ function* mergeWithUnstable(
   const isOneFolio = memory.isLarge(head) && head === memory.folioOf(partner.page);
   folioPut(kernel, memory.folioOf(partner.page));
   if (merged) {
-    const node = stableTreeInsert(kernel, page);
+    const node = yield* stableTreeInsert(kernel, page);
     // The two that were merged map it, and whoever shared it with the scanned one.
     node.wasShared = memory.mapcount[page] > 2;
-    stableTreeAppend(kernel, partner.item, node);
-    stableTreeAppend(kernel, item, node);
+    stableTreeAppend(partner.item, node);
+    stableTreeAppend(item, node);
   } else if (isOneFolio) {
     // The two references stood in the way of the split; the next pass finds small pages.
     yield* splitForKsm(kernel, head, page);

@@ -55,15 +55,15 @@ function* mergeHeld(
   const known = ksm.nodeOf(target);
   if (known !== undefined) {
     const failed = yield* tryToMergeWithKsmPage(kernel, item, page, target);
-    if (failed === 0) stableTreeAppend(kernel, item, known);
+    if (failed === 0) stableTreeAppend(item, known);
     return failed;
   }
   yield* forgetOldPage(kernel, targetItem);
   if (!(yield* tryToMergeTwoPages(kernel, targetItem, target, item, page))) return -EFAULT;
-  const node = stableTreeInsert(kernel, target);
+  const node = yield* stableTreeInsert(kernel, target);
   node.wasShared = memory.mapcount[target] > 2;
-  stableTreeAppend(kernel, item, node);
-  stableTreeAppend(kernel, targetItem, node);
+  stableTreeAppend(item, node);
+  stableTreeAppend(targetItem, node);
   return 0;
 }
 

@@ -40,6 +40,7 @@ export function* tryToMergeOnePage(
   if (target === NIL) {
     // No node yet: the caller makes it when the other page is merged too.
     memory.mapping[page] = MAPPING_KSM;
+    kernel.ksm.hasMerged = true;
     folioMarkAccessed(kernel, page);
     memory.flags[page] |= PG_DIRTY;
     return 0;

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { MachineScript } from '../../../test/support/machine_script.js';
+import { checkInvariants } from '../invariants/index.js';
 import { ksmItemsOf } from './items.js';
 
 // @covers ksm_do_scan, cmp_and_merge_page, try_to_merge_one_page, write_protect_page, replace_page
 // @covers stable_tree_search, stable_tree_insert, stable_tree_append, remove_rmap_item_from_tree
+// @covers remove_all_stable_nodes
 // @covers __ksm_enter, ksm_fork, ksm_exit, break_cow, try_to_merge_two_pages, ksm_get_folio
 
 /** Pages 0 … n−1 of process 0, mergeable, all with the same value. */
@@ -122,19 +124,6 @@ describe('fork', () => {
 });
 
 describe('the limit of sharing', () => {
-  it('lets further pages pair up to another page of the chain', () => {
-    const script = new MachineScript();
-    script.map(0, 5);
-    script.run(
-      { op: 'config', key: 'ksm_max_sharing', value: 2 },
-      { op: 'madvise', p: 0, at: 0, n: 5, advice: 'mergeable' },
-    );
-    script.write(0, 5, 7);
-    script.run({ op: 'ksm', scans: 2 });
-    expect([script.items(0), script.items(2)]).toEqual(['0:1 0:0', '0:3 0:2']);
-    expect(script.kind(4)).toBe('anon');
-  });
-
   it('counts items whose page is gone until a pass drops them', () => {
     const script = equalPages(3);
     script.run({ op: 'ksm', scans: 2 }, { op: 'madvise', p: 0, at: 1, n: 1, advice: 'dontneed' });
@@ -230,6 +219,34 @@ describe('unmerging', () => {
     expect(script.state().anon_vmas['A0'].refs).toBe(1);
     script.run({ op: 'ksm', scans: 2 });
     expect(script.kind(0)).toBe('ksm');
+  });
+
+  it('finds pages without a node too', () => {
+    const script = equalPages(2);
+    script.run(
+      { op: 'pin', p: 0, at: 0, n: 1, id: 1 },
+      { op: 'ksm', scans: 1 },
+      { op: 'fork', p: 0, c: 1 },
+      { op: 'ksm', scans: 1 },
+    );
+    // The pin took the merge back in the parent only.
+    expect([script.kind(1), script.kind(1, 1), script.items(1, 1)]).toEqual(['anon', 'ksm', '']);
+    script.run({ op: 'ksm_unmerge' });
+    expect([script.kind(1, 1), script.bits(1, 1)]).toEqual(['anon', '--e']);
+  });
+
+  it('leaves to others what they map, and they can share it again', () => {
+    const script = equalPages(2);
+    script.fork(0, 1);
+    script.run(
+      { op: 'madvise', p: 1, at: 0, n: 2, advice: 'unmergeable' },
+      { op: 'ksm', scans: 2 },
+      { op: 'ksm_unmerge' },
+    );
+    expect([script.kind(0), script.kind(1, 1), script.items(1, 1)]).toEqual(['anon', 'ksm', '']);
+    script.run({ op: 'madvise', p: 1, at: 0, n: 2, advice: 'mergeable' }, { op: 'ksm', scans: 2 });
+    expect(script.items(0)).toBe('1:0 0:1 0:0 1:1');
+    checkInvariants(script.kernel);
   });
 
   it('unmerges what mremap moves', () => {

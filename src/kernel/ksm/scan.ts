@@ -2,12 +2,11 @@ import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import { folioGet, folioPut } from '../phys/folio.js';
 import { drainMlock } from '../phys/mlock.js';
-import { MAPPING_KSM } from '../phys/memory.js';
 import { VM_MERGEABLE } from '../vm/vm_flags.js';
 import { KsmRmapItem, type KsmMmSlot } from './ksm_types.js';
 import { cmpAndMergePage } from './merge.js';
 import { ScanPosition } from './scan_position.js';
-import { isLiveNode, removeItemFromTree, removeNode } from './stable_tree.js';
+import { removeAllNodes, removeItemFromTree } from './stable_tree.js';
 import { unmergeKsmPages } from './unmerge.js';
 
 /** ksmd's own lock events wait, and hold their pages, until there are this many. @kernel PAGEVEC_SIZE */
@@ -25,7 +24,6 @@ function* scanPass(kernel: Kernel): Op<void> {
   drainMlock(kernel);
   ksm.passes += 1;
   ksm.unstableTree.clear();
-  yield* pruneNodes(kernel);
   ksm.current = ksm.slots[0];
   while (ksm.current !== undefined) {
     const slot: KsmMmSlot = ksm.current;
@@ -75,15 +73,6 @@ function* scanSlot(kernel: Kernel, slot: KsmMmSlot): Op<boolean> {
   return position.isMergeable;
 }
 
-/** Forgets nodes whose page is gone and that no item refers to: nothing else would find them. */
-function* pruneNodes(kernel: Kernel): Op<void> {
-  for (const node of kernel.ksm.nodes) {
-    if (node !== undefined && node.items.length === 0 && !isLiveNode(kernel, node)) {
-      yield* removeNode(kernel, node);
-    }
-  }
-}
-
 /**
  * Unmerges everything and forgets all items (run = 2). Returns 0 or a negative errno.
  * @kernel unmerge_and_remove_all_rmap_items
@@ -106,16 +95,8 @@ export function* ksmUnmergeAll(kernel: Kernel): Op<number> {
     slot.items = [];
     if (slot.isExiting) ksm.slots.splice(ksm.slots.indexOf(slot), 1);
   }
+  for (const node of ksm.nodes) if (node !== undefined) node.wasShared = true;
   yield* removeAllNodes(kernel);
   ksm.passes = 0;
   return 0;
-}
-
-/** A merged page that only the swap cache holds becomes nobody's. @kernel remove_all_stable_nodes */
-function* removeAllNodes(kernel: Kernel): Op<void> {
-  for (const node of kernel.ksm.nodes) {
-    if (node === undefined) continue;
-    if (isLiveNode(kernel, node)) kernel.memory.mapping[node.pfn] = MAPPING_KSM;
-    yield* removeNode(kernel, node);
-  }
 }

@@ -1,6 +1,7 @@
 import { fail } from '../../base/errors.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
+import { folioMapcount } from '../phys/folio.js';
 import { MAPPING_KSM } from '../phys/memory.js';
 import { putAnonVma } from '../rmap/anon_vma.js';
 import { KsmChain, type KsmRmapItem, type KsmStableNode } from './ksm_types.js';
@@ -14,88 +15,91 @@ export function isLiveNode(kernel: Kernel, node: KsmStableNode): boolean {
 }
 
 /**
- * The merged page with this content that takes another item: the first in the chain with room. New
- * nodes come first, and one that is found here with room for more than one item moves to the front.
- * Dead nodes on the way are dropped. @kernel stable_tree_search
+ * The merged page with this content that takes another item, or undefined. @kernel stable_tree_search
  */
 export function* stableTreeSearch(kernel: Kernel, content: number): Op<KsmStableNode | undefined> {
-  const open = kernel.ksm.stableTree.get(content)?.open;
-  if (open === undefined) return undefined;
-  for (let i = 0; i < open.length;) {
-    const node = open[i];
-    if (!isLiveNode(kernel, node)) {
-      yield* removeNode(kernel, node);
-      continue;
-    }
-    if (node.items.length > 0) {
-      const isRoomy = node.items.length + 1 < kernel.knobs.ksmMaxSharing;
-      if (isRoomy) moveToFront(kernel, open, i);
-      return node;
-    }
-    // Its page is mapped by a fork still, but no item leads to it any more.
-    i += 1;
-  }
-  return undefined;
-}
-
-function moveToFront(kernel: Kernel, open: KsmStableNode[], i: number): void {
-  const node = open[i];
-  node.sequence = kernel.ksm.nextSequence();
-  if (i === 0) return;
-  open.splice(i, 1);
-  open.unshift(node);
+  const found = yield* walkStableTree(kernel, content);
+  return found !== undefined && hasRoom(kernel, found, 0) ? found : undefined;
 }
 
 /** Makes a node for a page that is merged from now on. @kernel stable_tree_insert */
-export function stableTreeInsert(kernel: Kernel, pfn: number): KsmStableNode {
+export function* stableTreeInsert(kernel: Kernel, pfn: number): Op<KsmStableNode> {
   const { ksm, memory } = kernel;
   const content = memory.content[pfn];
-  const node = ksm.addNode(pfn, content);
-  let chain = ksm.stableTree.get(content);
+  const equal = yield* walkStableTree(kernel, content);
+  let chain = equal?.chain;
   if (chain === undefined) {
-    chain = new KsmChain();
-    ksm.stableTree.set(content, chain);
+    chain = new KsmChain(content);
+    ksm.stableTree.insert(chain, content);
+  } else {
+    chain.isChain = true;
   }
-  chain.open.unshift(node);
+  const node = ksm.addNode(pfn, chain);
   memory.mapping[pfn] = (node.id << 2) | MAPPING_KSM;
   return node;
 }
 
+/**
+ * Goes down the tree to a merged page with this content, with room for another item if there is
+ * one; undefined if there is no such page. Whatever chains lie on the way are tidied too.
+ */
+function* walkStableTree(kernel: Kernel, content: number): Op<KsmStableNode | undefined> {
+  const { stableTree } = kernel.ksm;
+  let chain = stableTree.root;
+  while (chain !== undefined) {
+    const node = yield* pickNode(kernel, chain);
+    if (node === undefined) {
+      // The place is gone.
+      chain = stableTree.root;
+      continue;
+    }
+    if (chain.content === content) return node;
+    chain = stableTree.next(chain, content, chain.content);
+  }
+  return undefined;
+}
+
+/**
+ * The first node of a chain with room, else its first. New nodes come first, and one that is found
+ * here with room for more than one item moves to the front. Dead nodes on the way are dropped, and
+ * if there is no other the place in the tree too. @kernel stable_node_dup
+ */
+function* pickNode(kernel: Kernel, chain: KsmChain): Op<KsmStableNode | undefined> {
+  const { nodes } = chain;
+  let found: KsmStableNode | undefined;
+  for (let i = nodes.length - 1; i >= 0; i -= 1) {
+    const node = nodes[i];
+    if (!isLiveNode(kernel, node)) {
+      yield* removeNode(kernel, node);
+      continue;
+    }
+    found ??= node;
+    // Without items it is mapped by a fork still, but nothing leads to it any more.
+    if (!hasRoom(kernel, node, 0)) continue;
+    found = node;
+    if (i < nodes.length - 1 && hasRoom(kernel, node, 1)) {
+      nodes.splice(i, 1);
+      nodes.push(node);
+    }
+    break;
+  }
+  if (!chain.isChain) return found;
+  if (found === undefined) kernel.ksm.stableTree.remove(chain);
+  else if (nodes.length === 1) chain.isChain = false;
+  return found;
+}
+
+/** Whether a node takes another item, and `more` behind it. @kernel is_page_sharing_candidate */
+function hasRoom(kernel: Kernel, node: KsmStableNode, more: number): boolean {
+  const { length } = node.items;
+  return length > 0 && length + more < kernel.knobs.ksmMaxSharing;
+}
+
 /** Makes an item, whose anon_vma is held, the newest of the node's list. @kernel stable_tree_append */
-export function stableTreeAppend(kernel: Kernel, item: KsmRmapItem, node: KsmStableNode): void {
+export function stableTreeAppend(item: KsmRmapItem, node: KsmStableNode): void {
   if (item.node !== undefined) fail(`the KSM item of page ${item.vpn} is on a list already`);
   item.node = node;
   node.items.push(item);
-  if (node.items.length !== kernel.knobs.ksmMaxSharing) return;
-  const chain = chainOf(kernel, node);
-  chain.open.splice(chain.open.indexOf(node), 1);
-  chain.full.add(node);
-}
-
-function chainOf(kernel: Kernel, node: KsmStableNode): KsmChain {
-  const chain = kernel.ksm.stableTree.get(node.content);
-  if (chain === undefined) fail(`stable node ${node.id} is not in the tree`);
-  return chain;
-}
-
-/** Sorts the nodes of all chains anew after the limit of sharing has changed. */
-export function resortChains(kernel: Kernel): void {
-  for (const chain of kernel.ksm.stableTree.values()) {
-    const nodes = [...chain.open, ...chain.full].sort((a, b) => b.sequence - a.sequence);
-    chain.open.length = 0;
-    chain.full.clear();
-    for (const node of nodes) {
-      if (node.items.length < kernel.knobs.ksmMaxSharing) chain.open.push(node);
-      else chain.full.add(node);
-    }
-  }
-}
-
-/** A full node has room again. */
-function reopen(chain: KsmChain, node: KsmStableNode): void {
-  if (!chain.full.delete(node)) return;
-  const behind = chain.open.findIndex((other) => other.sequence < node.sequence);
-  chain.open.splice(behind < 0 ? chain.open.length : behind, 0, node);
 }
 
 /**
@@ -115,7 +119,6 @@ export function* removeItemFromTree(kernel: Kernel, item: KsmRmapItem): Op<void>
     return;
   }
   node.items.splice(node.items.indexOf(item), 1);
-  if (node.items.length < kernel.knobs.ksmMaxSharing) reopen(chainOf(kernel, node), node);
   yield* detach(kernel, item);
 }
 
@@ -124,9 +127,9 @@ export function* removeNode(kernel: Kernel, node: KsmStableNode): Op<void> {
   const { ksm } = kernel;
   const items = node.items.splice(0);
   for (const item of items) yield* detach(kernel, item);
-  const chain = chainOf(kernel, node);
-  if (!chain.full.delete(node)) chain.open.splice(chain.open.indexOf(node), 1);
-  if (chain.open.length + chain.full.size === 0) ksm.stableTree.delete(node.content);
+  const { chain } = node;
+  chain.nodes.splice(chain.nodes.indexOf(node), 1);
+  if (!chain.isChain) ksm.stableTree.remove(chain);
   ksm.dropNode(node);
 }
 
@@ -135,4 +138,26 @@ function* detach(kernel: Kernel, item: KsmRmapItem): Op<void> {
   item.node = undefined;
   item.setAnonVma(undefined);
   yield* putAnonVma(kernel, anonVma);
+}
+
+/**
+ * Drops the nodes of pages that nobody maps, from the root of the tree until a mapped one is met.
+ * Returns whether the tree is empty now. @kernel remove_all_stable_nodes
+ */
+export function* removeAllNodes(kernel: Kernel): Op<boolean> {
+  const { stableTree } = kernel.ksm;
+  for (;;) {
+    const chain = stableTree.root;
+    if (chain === undefined) return true;
+    const { isChain } = chain;
+    for (const node of chain.nodes.toReversed()) {
+      if (isLiveNode(kernel, node)) {
+        // A process that is not mergeable any more keeps it; ksmd finds it as it is.
+        if (folioMapcount(kernel, node.pfn) > 0) return false;
+        kernel.memory.mapping[node.pfn] = MAPPING_KSM;
+      }
+      yield* removeNode(kernel, node);
+    }
+    if (isChain) stableTree.remove(chain);
+  }
 }

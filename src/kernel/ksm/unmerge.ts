@@ -14,8 +14,7 @@ import type { Vma } from '../vm/vma.js';
  * Returns 0 or a negative errno. @kernel unmerge_ksm_pages
  */
 export function* unmergeKsmPages(kernel: Kernel, vma: Vma, start: number, end: number): Op<number> {
-  // Without a node or a placed zero page nothing can be merged.
-  if (kernel.ksm.nodes.length === 1 && vma.mm.ksmZeroPages === 0) return 0;
+  if (!kernel.ksm.hasMerged && vma.mm.ksmZeroPages === 0) return 0;
   for (let vpn = start; vpn < end; vpn += 1) {
     const failed = yield* breakKsm(kernel, vma, vpn);
     if (failed !== 0) return failed;

@@ -1,6 +1,5 @@
 import { fail } from '../../base/errors.js';
-import { IntervalPool, type IntervalTree } from '../../base/interval_tree.js';
-import { NIL } from '../../base/units.js';
+import { ContentTree } from './content_tree.js';
 import type { KsmRmapItem } from './ksm_types.js';
 
 /**
@@ -16,22 +15,18 @@ export class UnstableTree {
   private readonly byContent = new Map<number, KsmRmapItem>();
   /** Every item when it entered and again when it left. */
   private history: KsmRmapItem[] = [];
-  private pool: IntervalPool | undefined = undefined;
-  private readonly tree: IntervalTree = IntervalPool.tree();
-  private itemOfRow: Array<KsmRmapItem | undefined> = [];
+  private tree: ContentTree<KsmRmapItem> | undefined = undefined;
 
   /** A new pass begins. */
   clear(): void {
     this.byContent.clear();
     this.history = [];
-    this.pool = undefined;
-    this.tree.root = NIL;
-    this.itemOfRow = [];
+    this.tree = undefined;
   }
 
   /** Whether pages of candidates may have gone, so that a search must go from node to node. */
   get hasShape(): boolean {
-    return this.pool !== undefined;
+    return this.tree !== undefined;
   }
 
   /** The candidate with this content, if none of the candidates can be gone. */
@@ -41,15 +36,14 @@ export class UnstableTree {
 
   /** Root of the tree, or undefined if it is empty. */
   get root(): KsmRmapItem | undefined {
-    return this.itemAt(this.tree.root);
+    return this.tree?.root;
   }
 
   /** The candidate to look at next behind `item` for a page that holds `content`. */
   next(item: KsmRmapItem, content: number, itemContent: number): KsmRmapItem | undefined {
-    const { pool } = this;
-    if (pool === undefined) fail('the unstable tree has no shape yet');
-    const goesLeft = byteOrder(content) < byteOrder(itemContent);
-    return this.itemAt(goesLeft ? pool.leftOf(item.unstableRow) : pool.rightOf(item.unstableRow));
+    const { tree } = this;
+    if (tree === undefined) fail('the unstable tree has no shape yet');
+    return tree.next(item, content, itemContent);
   }
 
   /** Adds a candidate that a search did not find. */
@@ -57,61 +51,33 @@ export class UnstableTree {
     item.unstablePass = pass;
     item.unstableContent = content;
     this.byContent.set(content, item);
-    if (this.pool === undefined) this.history.push(item);
-    else this.insertRow(this.pool, item);
+    if (this.tree === undefined) this.history.push(item);
+    else this.tree.insert(item, content);
   }
 
   /** Takes a candidate of this pass out. */
   remove(item: KsmRmapItem): void {
     const { unstableContent } = item;
     if (this.byContent.get(unstableContent) === item) this.byContent.delete(unstableContent);
-    if (this.pool === undefined) this.history.push(item);
-    else this.removeRow(this.pool, item);
+    if (this.tree === undefined) this.history.push(item);
+    else this.tree.remove(item);
   }
 
   /** ksmd is about to split a large folio: from now on pages of candidates may be gone. */
   noteSplit(): void {
-    if (this.pool !== undefined) return;
-    const pool = new IntervalPool();
-    this.pool = pool;
+    if (this.tree !== undefined) return;
+    const tree = new ContentTree<KsmRmapItem>();
+    this.tree = tree;
     const inside = new Set<KsmRmapItem>();
     for (const item of this.history) {
       if (inside.has(item)) {
         inside.delete(item);
-        this.removeRow(pool, item);
+        tree.remove(item);
       } else {
         inside.add(item);
-        this.insertRow(pool, item);
+        tree.insert(item, item.unstableContent);
       }
     }
     this.history = [];
   }
-
-  private itemAt(row: number): KsmRmapItem | undefined {
-    return row === NIL ? undefined : this.itemOfRow[row];
-  }
-
-  private insertRow(pool: IntervalPool, item: KsmRmapItem): void {
-    const row = pool.alloc();
-    while (this.itemOfRow.length <= row) this.itemOfRow.push(undefined);
-    item.unstableRow = row;
-    this.itemOfRow[row] = item;
-    const key = byteOrder(item.unstableContent);
-    pool.insert(this.tree, row, key, key);
-  }
-
-  private removeRow(pool: IntervalPool, item: KsmRmapItem): void {
-    const row = item.unstableRow;
-    pool.remove(this.tree, row);
-    pool.free(row);
-    this.itemOfRow[row] = undefined;
-    item.unstableRow = NIL;
-  }
-}
-
-/** Pages are compared byte by byte from the first, and words have their low byte first. */
-function byteOrder(word: number): number {
-  const swapped =
-    ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
-  return swapped >>> 0;
 }
