@@ -70,6 +70,18 @@ describe('the content invariant is silent', () => {
     expect(found).toEqual([]);
   });
 
+  test('about a pinned gigantic page that fails at another place', () => {
+    const script = new Script(REGION_START_PAGE, { memoryPages: 2 ** 19 });
+    const found = script.run(
+      { op: 'config', key: 'hugetlb1g', value: 1 },
+      { op: 'mmap', p: 0, at: 2 ** 18, n: 1, prot: 'rw', flags: 'private|anon|hugetlb1g|fixed' },
+      { op: 'pin_read', p: 0, at: 2 ** 18 + 1, n: 1, id: 1, fast: 1 },
+      { op: 'memory_failure', p: 0, at: 2 ** 18 + 100_000, n: 1 },
+    );
+    expect(script.machine.kernel.processes.get(0)?.rings.get(1)?.pfns).toHaveLength(1);
+    expect(found).toEqual([]);
+  });
+
   test('about private copies of huge pages that a hole takes along', () => {
     const script = new Script();
     const map = { op: 'mmap', p: 0, n: 512, prot: 'rw', file: 'f', off: 0 } as const;

@@ -173,8 +173,8 @@ export const SHARING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'fault/change_protection.ts',
-        rule: 'if ((page & PG_ANON_EXCLUSIVE) !== 0 && (mapping[head] & MAPPING_ANON) !== 0) {',
-        wrong: 'if ((page | mapping[head]) !== 0) {',
+        rule: 'if (exclusive !== 0) changed |= PTE_WRITE;',
+        wrong: 'changed |= PTE_WRITE;',
       },
     ],
     steps: [

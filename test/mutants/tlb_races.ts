@@ -129,8 +129,10 @@ export const TLB_RACES: readonly Race[] = [
       },
       {
         file: 'fault/change_protection.ts',
-        rule: '    flags[entry] = changed;\n',
-        wrong: '    flags[entry] = changed;\n    kernel.tlb?.flushMm(vma.mm);\n',
+        rule: '    if (changed !== pte) fillFlags(flags, changed, entry, length);\n',
+        wrong:
+          '    if (changed !== pte) fillFlags(flags, changed, entry, length);\n' +
+          '    kernel.tlb?.flushMm(vma.mm);\n',
       },
     ],
     edits: [

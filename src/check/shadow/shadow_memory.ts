@@ -374,7 +374,11 @@ export class ShadowMemory {
   /** Hardware lost these pages, for whoever shares them. */
   private lose(at: number, n: number): void {
     for (const { mm } of this.processes.values()) {
-      for (let i = at; i < at + n; i += 1) {
+      // A huge page of hugetlb is lost as a whole.
+      const unit = mm.pages.get(at)?.unitPages ?? 1;
+      const first = Math.floor(at / unit) * unit;
+      const end = Math.ceil((at + n) / unit) * unit;
+      for (let i = first; i < end; i += 1) {
         const page = mm.pages.get(i);
         if (page === undefined) continue;
         page.dropMaybe();

@@ -2,8 +2,8 @@ import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
 import { changeHugetlbProtection } from '../hugetlb/change_protection.js';
 import type { Kernel } from '../kernel.js';
 import { isAnonFolio } from '../phys/folio.js';
-import { MAPPING_ANON } from '../phys/memory.js';
-import { PG_ANON_EXCLUSIVE, PG_TAIL } from '../phys/page_flags.js';
+import { fillFlags, flagsAlike } from '../pgtable/entry_run.js';
+import { PG_ANON_EXCLUSIVE } from '../phys/page_flags.js';
 import {
   KIND_DEVICE_READ,
   KIND_DEVICE_WRITE,
@@ -84,22 +84,22 @@ function changeTables(
 function changeEntries(kernel: Kernel, vma: Vma, from: number, to: number, newFlags: number): void {
   flushTlbBatchedPending(kernel, vma.mm);
   const { payload, flags } = kernel.pageTables;
-  const { memory } = kernel;
-  const { mapping } = memory;
-  const pageFlags = memory.flags;
   const isWritable = (newFlags & VM_WRITE) !== 0;
   const isShared = (vma.flags & VM_SHARED) !== 0;
   const tracksDirty = tracksWrites(vma);
   const none = (newFlags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0;
   mergeAccessBits(kernel, from, to);
-  for (let entry = from; entry < to; entry += 1) {
+  let entry = from;
+  while (entry < to) {
     const pte = flags[entry];
-    if (pte === 0) continue;
-    if ((pte & PTE_PRESENT) === 0) {
-      changeNonPresent(kernel, entry, pte);
+    if (pte === 0 || (pte & PTE_PRESENT) === 0) {
+      if (pte !== 0) changeNonPresent(kernel, entry, pte);
+      entry += 1;
       continue;
     }
     let changed = (pte & ~PTE_PROTNONE) | none;
+    // Neighbours mostly have the same flags: then they are written together.
+    let length = 0;
     if (!isWritable) {
       changed &= ~PTE_WRITE;
     } else if (
@@ -110,16 +110,37 @@ function changeEntries(kernel: Kernel, vma: Vma, from: number, to: number, newFl
       if (isShared) {
         if (!tracksDirty || (pte & PTE_DIRTY) !== 0) changed |= PTE_WRITE;
       } else {
-        const pfn = payload[entry];
-        const page = pageFlags[pfn];
-        const head = (page & PG_TAIL) === 0 ? pfn : mapping[pfn];
-        if ((page & PG_ANON_EXCLUSIVE) !== 0 && (mapping[head] & MAPPING_ANON) !== 0) {
-          changed |= PTE_WRITE;
-        }
+        // Only anonymous pages are exclusive.
+        const exclusive = kernel.memory.flags[payload[entry]] & PG_ANON_EXCLUSIVE;
+        if (exclusive !== 0) changed |= PTE_WRITE;
+        length = pagesAlike(kernel, entry, to, pte, exclusive);
       }
     }
-    flags[entry] = changed;
+    if (length === 0) length = flagsAlike(flags, entry, to, pte);
+    if (changed !== pte) fillFlags(flags, changed, entry, length);
+    entry += length;
   }
+}
+
+/** Entries in [from, to) with the flags `pte` whose pages are alike exclusive, from `from` on. */
+function pagesAlike(
+  kernel: Kernel,
+  from: number,
+  to: number,
+  pte: number,
+  exclusive: number,
+): number {
+  const { payload, flags } = kernel.pageTables;
+  const pageFlags = kernel.memory.flags;
+  let entry = from + 1;
+  while (
+    entry < to &&
+    flags[entry] === pte &&
+    (pageFlags[payload[entry]] & PG_ANON_EXCLUSIVE) === exclusive
+  ) {
+    entry += 1;
+  }
+  return entry - from;
 }
 
 /** Writable migration and device entries become readable; swap entries stay as they are. */

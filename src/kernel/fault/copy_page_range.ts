@@ -47,6 +47,7 @@ import {
   VM_SHARED,
   VM_UFFD_WP,
 } from '../vm/vm_flags.js';
+import { copyWords, fillFlags } from '../pgtable/entry_run.js';
 import { writtenFlags } from './pte_values.js';
 
 /** Whether fork copies entries: others are refilled by faults (spec 30 §1.1). */
@@ -179,11 +180,35 @@ function shareAnonRun(
   childKeeps: number,
   hasPinned: boolean,
 ): number {
+  const { pageTables } = kernel;
+  const { flags } = pageTables;
+  let done = 0;
+  while (done < most) {
+    const pte = flags[from + done];
+    if ((pte & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) break;
+    // Neighbours mostly have the same flags: then the entries are written together.
+    const length = shareAlike(kernel, from + done, most - done, pte, hasPinned);
+    if (length === 0) break;
+    copyWords(pageTables.payload, from + done, to + done, length);
+    if ((pte & parentKeeps) !== pte) fillFlags(flags, pte & parentKeeps, from + done, length);
+    fillFlags(flags, pte & childKeeps, to + done, length);
+    done += length;
+  }
+  return done;
+}
+
+/** The folios below entries with the flags `pte`, from `from` on. Returns how many were shared. */
+function shareAlike(
+  kernel: Kernel,
+  from: number,
+  most: number,
+  pte: number,
+  hasPinned: boolean,
+): number {
   const { payload, flags } = kernel.pageTables;
   const { refcount, mapcount, mapping, flags: pageFlags } = kernel.memory;
   for (let i = 0; i < most; i += 1) {
-    const pte = flags[from + i];
-    if ((pte & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) return i;
+    if (flags[from + i] !== pte) return i;
     const pfn = payload[from + i];
     const page = pageFlags[pfn];
     if ((page & (PG_HEAD | PG_TAIL)) !== 0) return i;
@@ -195,9 +220,6 @@ function shareAnonRun(
     }
     mapcount[pfn] += 1;
     refcount[pfn] += 1;
-    flags[from + i] = pte & parentKeeps;
-    payload[to + i] = pfn;
-    flags[to + i] = pte & childKeeps;
   }
   return most;
 }

@@ -2,6 +2,7 @@ import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
 import { moveHugetlbPageTables } from '../hugetlb/move.js';
 import type { Kernel } from '../kernel.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
+import { copyWords, fillFlags, flagsAlike } from '../pgtable/entry_run.js';
 import {
   KIND_MARKER,
   KIND_MASK,
@@ -98,8 +99,17 @@ function movePtes(
   for (let i = 0; i < count; i += 1) {
     const pte = flags[source + i];
     if (pte === 0) continue;
+    if ((pte & PTE_PRESENT) !== 0) {
+      // Neighbours mostly have the same flags: then they travel together.
+      const length = flagsAlike(flags, source + i, source + count, pte);
+      copyWords(payload, source + i, target + i, length);
+      fillFlags(flags, movedFlags(kernel, pte), target + i, length);
+      fillFlags(flags, 0, source + i, length);
+      i += length - 1;
+      continue;
+    }
     flags[source + i] = 0;
-    if ((pte & KIND_MASK) === KIND_MARKER && (pte & PTE_PRESENT) === 0) {
+    if ((pte & KIND_MASK) === KIND_MARKER) {
       // A write-protect marker loses its meaning with the move; others travel.
       const kept = payload[source + i] & ~MARKER_UFFD_WP;
       if (kept === 0) continue;

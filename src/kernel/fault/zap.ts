@@ -3,16 +3,7 @@ import { zapHugetlbRange } from '../hugetlb/zap.js';
 import type { Kernel } from '../kernel.js';
 import { folioPut, isAnonFolio } from '../phys/folio.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
-import { MAPPING_ANON, MAPPING_TAG_MASK } from '../phys/memory.js';
-import { munlockVmaFolio } from '../phys/mlock.js';
-import {
-  PG_ANON_EXCLUSIVE,
-  PG_DIRTY,
-  PG_HEAD,
-  PG_LRU,
-  PG_SWAPBACKED,
-  PG_TAIL,
-} from '../phys/page_flags.js';
+import { PG_DIRTY, PG_HEAD, PG_SWAPBACKED } from '../phys/page_flags.js';
 import {
   isDeviceEntry,
   isMigration,
@@ -32,6 +23,7 @@ import { folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
 import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { freeSwapAndCache } from '../swap/swap_cache.js';
+import { zapAnonRun } from './zap_run.js';
 import { zapHugePmd } from '../thp/zap_pmd.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS, type Mm } from '../vm/mm.js';
 import { hasRecency, type Vma } from '../vm/vma.js';
@@ -107,13 +99,8 @@ function zapPtes(
   options: ZapOptions,
 ): void {
   flushTlbBatchedPending(kernel, vma.mm);
-  const { memory, lru, tracer } = kernel;
-  const { payload, flags } = kernel.pageTables;
-  const { refcount, mapcount, mapping } = memory;
-  const pageFlags = memory.flags;
+  const { flags } = kernel.pageTables;
   const isLocked = (vma.flags & VM_LOCKED) !== 0;
-  let anonZapped = 0;
-  let anonUnmapped = 0;
   for (let entry = from; entry < to; entry += 1) {
     const pte = flags[entry];
     if (pte === 0) continue;
@@ -121,43 +108,21 @@ function zapPtes(
       zapNonPresent(kernel, vma, entry, pte, options);
       continue;
     }
-    const pfn = payload[entry];
     if ((pte & PTE_SPECIAL) !== 0) {
       flags[entry] = 0;
       if ((pte & PTE_DIRTY) !== 0) vma.mm.ksmZeroPages -= 1;
       continue;
     }
-    const page = pageFlags[pfn];
-    if (
-      (page & (PG_HEAD | PG_TAIL)) === 0 &&
-      // Only anonymous pages are exclusive: then the mapping need not be looked at.
-      ((page & PG_ANON_EXCLUSIVE) !== 0 || (mapping[pfn] & MAPPING_TAG_MASK) === MAPPING_ANON) &&
-      (pte & PTE_UFFD_WP) === 0 &&
-      options.evenCows
-    ) {
-      // Small anonymous folio: the common case, in line.
-      if (tracer !== undefined) {
-        tracer.pageZapped?.(vma.mm, vpn + (entry - from), pfn, mapcount[pfn]);
+    const at = vpn + (entry - from);
+    if (options.evenCows && !isLocked) {
+      const done = zapAnonRun(kernel, vma.mm, at, entry, to);
+      if (done > 0) {
+        entry += done - 1;
+        continue;
       }
-      flags[entry] = 0;
-      anonZapped += 1;
-      const maps = mapcount[pfn] - 1;
-      mapcount[pfn] = maps;
-      if (maps === 0) anonUnmapped += 1;
-      if (isLocked) munlockVmaFolio(kernel, pfn, vma);
-      const references = refcount[pfn] - 1;
-      refcount[pfn] = references;
-      if (references === 0) {
-        // The rest of the row is reset when the page is taken again.
-        if ((page & PG_LRU) !== 0) lru.unlink(pfn, page);
-        memory.freePage(pfn);
-      }
-      continue;
     }
-    entry = zapFolioBatch(kernel, vma, vpn + (entry - from), entry, to, options);
+    entry = zapFolioBatch(kernel, vma, at, entry, to, options);
   }
-  vma.mm.rss[MM_ANONPAGES] -= anonZapped;
-  kernel.stats.anonMapped -= anonUnmapped;
 }
 
 /**

@@ -186,6 +186,17 @@ export class Memory {
     this.freePages += 1;
   }
 
+  /** Top of the stack of free pages, for runs that push onto it themselves. */
+  get freeStackTop(): number {
+    return this.freeStack;
+  }
+
+  /** The stack has `count` idle pages more, linked and marked free as `freePage` does. */
+  pushFreeRun(top: number, count: number): void {
+    this.freeStack = top;
+    this.freePages += count;
+  }
+
   /** Gives a block of 2^order idle pages back. */
   freeBlock(pfn: number, order: number): void {
     if (order === 0) {
