@@ -12,6 +12,7 @@ const MERGED = PTE_DIRTY | PTE_YOUNG;
  * @kernel mprotect_folio_pte_batch @kernel modify_prot_start_ptes
  */
 export function mergeAccessBits(kernel: Kernel, from: number, to: number): void {
+  if (kernel.large.isEmpty) return;
   const { flags, payload } = kernel.pageTables;
   let before = 0;
   for (let entry = from; entry < to; entry += 1) {

@@ -72,6 +72,11 @@ export class LargeFolios {
     return this.rows.limit;
   }
 
+  /** Whether there is any large folio, for passes that only concern them. */
+  get isEmpty(): boolean {
+    return this.rows.count === 0;
+  }
+
   private grow(): void {
     const length = this.order.length * 2;
     this.order = grown(this.order, new Uint8Array(length));
