@@ -4,6 +4,8 @@ import { canInterleave } from '../../src/kernel/op/prims.js';
 import { largeRow } from '../../src/kernel/phys/folio.js';
 import type { Mm } from '../../src/kernel/vm/mm.js';
 import type { Vma } from '../../src/kernel/vm/vma.js';
+import { VM_LOCKED } from '../../src/kernel/vm/vm_flags.js';
+import { accountPages } from '../../src/kernel/vm/vm_stat.js';
 import { MachineScript } from './machine_script.js';
 
 /** A small machine, and the structures behind its pages for calls of single functions. */
@@ -24,6 +26,18 @@ export class RmapFixture extends MachineScript {
     const vma = this.mm(p).vmas.find(({ start, end }) => vpn >= start && vpn < end);
     if (vma === undefined) throw new Error(`no VMA at ${at}`);
     return vma;
+  }
+
+  /** Gives the VMA at a page other flags, as no operation would; its pages stay as they are. */
+  setVmaFlags(at: number, change: (flags: number) => number, p = 0): void {
+    const vma = this.vma(at, p);
+    accountPages(vma.mm, vma.flags, -vma.lengthPages);
+    vma.flags = change(vma.flags);
+    accountPages(vma.mm, vma.flags, vma.lengthPages);
+  }
+
+  lockVma(at: number, p = 0): void {
+    this.setVmaFlags(at, (flags) => flags | VM_LOCKED, p);
   }
 
   /** PTE of a page, or its huge PMD. */

@@ -193,7 +193,7 @@ describe('VMAs that are not asked', () => {
 describe('locked VMAs', () => {
   /** The child's VMA is locked, but the folio has lost its mark. */
   function lockedInChild(f: RmapFixture, at: number): void {
-    f.vma(at, 1).flags |= VM_LOCKED;
+    f.lockVma(at, 1);
   }
 
   it('end the walk, say so, and give the folio its lock back', () => {
@@ -214,12 +214,12 @@ describe('locked VMAs', () => {
     const f = large();
     const head = f.folio(16);
     f.run({ op: 'mprotect', p: 0, at: 24, n: 8, prot: 'r' });
-    f.vma(16).flags |= VM_LOCKED;
+    f.lockVma(16);
     const part = ask(f, head);
     expect([part.referenced, part.vmFlags & VM_LOCKED]).toEqual([1, 0]);
     expect(f.kernel.memory.flags[head] & PG_MLOCKED).toBe(0);
     const whole = large();
-    whole.vma(16).flags |= VM_LOCKED;
+    whole.lockVma(16);
     expect(ask(whole, whole.folio(16))).toEqual({ referenced: 0, vmFlags: VM_LOCKED });
     expect(whole.kernel.memory.flags[whole.folio(16)] & PG_MLOCKED).toBe(PG_MLOCKED);
   });
@@ -228,7 +228,7 @@ describe('locked VMAs', () => {
     const f = large();
     f.run({ op: 'mremap', p: 0, at: 16, n: 16, new: 16, to: 1016, flags: 'fixed' });
     const head = f.folio(1016);
-    f.vma(1016).flags |= VM_LOCKED;
+    f.lockVma(1016);
     expect(ask(f, head)).toEqual({ referenced: 0, vmFlags: 0 });
     expect(f.kernel.memory.flags[head] & PG_MLOCKED).toBe(0);
   });
@@ -238,7 +238,7 @@ describe('locked VMAs', () => {
     f.useHugePages();
     f.map(512, 512);
     f.write(512, 1, 7);
-    f.vma(512).flags |= VM_LOCKED;
+    f.lockVma(512);
     expect(ask(f, f.folio(512))).toEqual({ referenced: 0, vmFlags: VM_LOCKED });
     expect(isYoung(f, 512)).toBe(true);
   });

@@ -8,7 +8,7 @@ import {
   PG_SWAPBACKED,
   PG_UNEVICTABLE,
 } from '../phys/page_flags.js';
-import { VM_DROPPABLE, VM_LOCKED } from '../vm/vm_flags.js';
+import { VM_DROPPABLE } from '../vm/vm_flags.js';
 import {
   TTU_BATCH_FLUSH,
   TTU_IGNORE_MLOCK,
@@ -83,7 +83,7 @@ describe('the walk', () => {
 
   it('stops at a mapping that must stay; those before are gone', () => {
     const f = shared();
-    f.vma(16, 1).flags |= VM_LOCKED;
+    f.lockVma(16, 1);
     expect(f.unmap(f.folio(16))).toBe(1);
     expect([f.text(16), f.text(16, 1)]).toEqual(['swap', 'd']);
     expect(f.broken).toEqual([]);
@@ -146,7 +146,7 @@ describe('TTU_RMAP_LOCKED', () => {
 describe('locked VMAs', () => {
   it('keep the folio, which gets its lock back; TTU_IGNORE_MLOCK unmaps it all the same', () => {
     const f = shared();
-    f.vma(16).flags |= VM_LOCKED;
+    f.lockVma(16);
     const head = f.folio(16);
     expect(f.unmap(head)).toBe(2);
     expect([f.text(16), f.text(16, 1)]).toEqual(['dy', 'd']);
@@ -162,33 +162,33 @@ describe('locked VMAs', () => {
     const f = large();
     const head = f.folio(16);
     f.run({ op: 'mprotect', p: 0, at: 24, n: 8, prot: 'r' });
-    f.vma(24).flags |= VM_LOCKED;
+    f.lockVma(24);
     expect(f.unmap(head)).toBe(8);
     expect(f.texts(16, 16)).toBe('16:swap e, 24:dy e');
     expect(f.kernel.memory.flags[head] & PG_MLOCKED).toBe(0);
     expect(f.broken).toEqual([]);
     const first = large();
     first.run({ op: 'mprotect', p: 0, at: 24, n: 8, prot: 'r' });
-    first.vma(16).flags |= VM_LOCKED;
+    first.lockVma(16);
     expect(first.unmap(first.folio(16))).toBe(16);
     expect(first.texts(16, 16)).toBe('16:wdy e, 24:dy e');
   });
 
   it('that map all of a large folio lock it, unless it lies across two tables', () => {
     const whole = large();
-    whole.vma(16).flags |= VM_LOCKED;
+    whole.lockVma(16);
     expect(whole.unmap(whole.folio(16))).toBe(16);
     expect(whole.kernel.memory.flags[whole.folio(16)] & PG_MLOCKED).toBe(PG_MLOCKED);
     const crossing = large();
     crossing.run({ op: 'mremap', p: 0, at: 16, n: 16, new: 16, to: 1016, flags: 'fixed' });
-    crossing.vma(1016).flags |= VM_LOCKED;
+    crossing.lockVma(1016);
     expect(crossing.unmap(crossing.folio(1016))).toBe(16);
     expect(crossing.kernel.memory.flags[crossing.folio(1016)] & PG_MLOCKED).toBe(0);
   });
 
   it('lock a huge page by its one entry', () => {
     const f = huge();
-    f.vma(512).flags |= VM_LOCKED;
+    f.lockVma(512);
     expect(f.unmap(f.folio(512), TTU_SPLIT_HUGE_PMD)).toBe(1);
     expect([f.text(512), f.kernel.memory.flags[f.folio(512)] & PG_MLOCKED]).toEqual([
       'wdy e',
