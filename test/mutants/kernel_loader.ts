@@ -19,12 +19,12 @@ export interface Edit {
 /** `fast`: without generators; `check`: with every declared point. */
 export type Build = 'fast' | 'check';
 
-type Exports = Record<string, unknown>;
+export type Exports = Record<string, unknown>;
 
 const AsyncFunction = Object.getPrototypeOf(async () => undefined).constructor as new (
   ...names: string[]
 ) => (
-  load: (path: string) => Promise<Exports>,
+  load: (path: string) => Promise<Exports> | Exports,
   name: (name: string, get: () => unknown) => void,
 ) => Promise<void>;
 
@@ -36,6 +36,8 @@ export class LoadedKernel {
   private readonly build: Build;
   private readonly edits: readonly Edit[];
   private readonly modules = new Map<string, Exports>();
+  /** What modules import by name: only those of tests do. */
+  private packages: ReadonlyMap<string, Exports> = new Map();
 
   constructor(build: Build, edits: readonly Edit[]) {
     this.build = build;
@@ -48,6 +50,23 @@ export class LoadedKernel {
    */
   async load<Module>(path: string): Promise<Module> {
     return (await this.loadFile(join(KERNEL, `${path}.ts`))) as Module;
+  }
+
+  /**
+   * Runs a test file of the kernel, with the edits in force for all that it imports.
+   * @param path Below `src/kernel`, without `.test.ts`.
+   * @param packages What it gets of the packages that it imports.
+   */
+  async loadTest(path: string, packages: ReadonlyMap<string, Exports>): Promise<void> {
+    this.packages = packages;
+    await this.loadFile(join(KERNEL, `${path}.test.ts`));
+  }
+
+  private importOf(importer: string, path: string): Promise<Exports> | Exports {
+    if (path.startsWith('.')) return this.loadFile(sourceOf(importer, path));
+    const found = this.packages.get(path);
+    if (found === undefined) throw new Error(`${importer} imports ${path}, which is not given`);
+    return found;
   }
 
   private async loadFile(wanted: string): Promise<Exports> {
@@ -63,7 +82,7 @@ export class LoadedKernel {
       `'use strict';\n${await this.bodyOf(file)}`,
     );
     await body(
-      (path) => this.loadFile(sourceOf(file, path)),
+      (path) => this.importOf(file, path),
       (name, get) => Object.defineProperty(exports, name, { enumerable: true, get }),
     );
     return exports;

@@ -2,9 +2,9 @@
 import type { Machine } from '../../src/kernel/machine.js';
 import { folioPut } from '../../src/kernel/phys/folio.js';
 import { PTE_PRESENT } from '../../src/kernel/pgtable/pte.js';
-import { folioRemoveRmapPtes } from '../../src/kernel/rmap/folio_rmap.js';
+import { folioRemoveRmapPmd, folioRemoveRmapPtes } from '../../src/kernel/rmap/folio_rmap.js';
 import { findVma, MM_SHMEMPAGES } from '../../src/kernel/vm/mm.js';
-import { REGION_START } from './judge.js';
+import { REGION_START, type Step } from './judge.js';
 import type { Race } from './race.js';
 import { forks, hugeFolio, largeFolio, written } from './steps.js';
 
@@ -52,6 +52,56 @@ function finishZap(machine: Machine): void {
   folioPut(kernel, head, 16);
   mm.pageTableLock.writers = 0;
 }
+
+/** The same of a folio of 512 pages that one entry maps. */
+function beginHugeZap(machine: Machine): void {
+  const { kernel } = machine;
+  const { mm } = firstEntry(machine);
+  kernel.pageTables.flags[kernel.pageTables.findPmd(mm.pgd, REGION_START)] = 0;
+  mm.pageTableLock.writers = 1;
+}
+
+function finishHugeZap(machine: Machine): void {
+  const { kernel } = machine;
+  const { mm } = firstEntry(machine);
+  const head = kernel.pageTables.payload[kernel.pageTables.findPmd(mm.pgd, REGION_START)];
+  const vma = findVma(mm, REGION_START);
+  if (vma === undefined) throw new Error('page 0 is not mapped');
+  folioRemoveRmapPmd(kernel, head, vma);
+  mm.rss[MM_SHMEMPAGES] -= 512;
+  folioPut(kernel, head);
+  mm.pageTableLock.writers = 0;
+}
+
+/** Two processes map a file of one folio; the first is half-way through a zap of it. */
+function ofPages(n: 16 | 512, begin: Step): Step[] {
+  const key = n === 16 ? 'shmem_mthp.64kB' : 'shmem_thp';
+  return [
+    { op: 'config', key, value: 'always' },
+    { op: 'file', id: 'f', n, kind: 'memfd' },
+    { op: 'mmap', p: 0, at: 0, n, prot: 'rw', flags: 'shared', file: 'f', off: 0 },
+    { op: 'write', p: 0, at: 0, n, v: 7 },
+    ...forks([0, 1]),
+    { op: 'read', p: 1, at: 0, n },
+    begin,
+  ];
+}
+
+/** The second process has the folio split, whose unmapping must wait for the zap. */
+const SPLIT_BESIDE_ZAP = {
+  setUp: ofPages(16, beginZap),
+  first: { op: 'soft_offline', p: 1, at: 8, n: 1 },
+  second: [finishZap],
+  broken: 'split.complete',
+  claim: {
+    id: 'split.complete',
+    claim: 'a folio that nobody else holds can be split, whatever its mappings do',
+    holds: (machine: Machine) => {
+      const { memory } = machine.kernel;
+      return !memory.isLarge(memory.folioOf(machine.file('f').pages.get(4) ?? 0));
+    },
+  },
+} as const;
 
 /** How many of the first 16 pages of process 0 are present. */
 function presentPages(machine: Machine): number {
@@ -104,6 +154,7 @@ export const WALK_RACES: readonly Race[] = [
     broken: 'counts.page-mapcount',
   },
   {
+    ...SPLIT_BESIDE_ZAP,
     name: 'B21 the unmap before a split does not wait for a zap that is half done',
     edits: [
       {
@@ -112,26 +163,30 @@ export const WALK_RACES: readonly Race[] = [
         wrong: 'TTU_SPLIT_HUGE_PMD | TTU_BATCH_FLUSH | TTU_IGNORE_MLOCK',
       },
     ],
-    setUp: [
-      { op: 'config', key: 'shmem_mthp.64kB', value: 'always' },
-      { op: 'file', id: 'f', n: 16, kind: 'memfd' },
-      { op: 'mmap', p: 0, at: 0, n: 16, prot: 'rw', flags: 'shared', file: 'f', off: 0 },
-      { op: 'write', p: 0, at: 0, n: 16, v: 7 },
-      ...forks([0, 1]),
-      { op: 'read', p: 1, at: 0, n: 16 },
-      beginZap,
-    ],
-    first: { op: 'soft_offline', p: 1, at: 8, n: 1 },
-    second: [finishZap],
-    broken: 'split.complete',
-    claim: {
-      id: 'split.complete',
-      claim: 'a folio that nobody else holds can be split, whatever its mappings do',
-      holds: (machine) => {
-        const { memory } = machine.kernel;
-        return !memory.isLarge(memory.folioOf(machine.file('f').pages.get(4) ?? 0));
+  },
+  {
+    ...SPLIT_BESIDE_ZAP,
+    name: 'B21 a walk that waits looks at the first entry of a table before it has the lock',
+    edits: [
+      {
+        file: 'rmap/page_vma_mapped.ts',
+        rule: '  if ((walk.flags & PVMW_SYNC) !== 0) yield* lock(walk);\n',
+        wrong: '',
       },
-    },
+    ],
+  },
+  {
+    ...SPLIT_BESIDE_ZAP,
+    name: 'B21 a walk that waits passes over a huge entry that is gone',
+    edits: [
+      {
+        file: 'rmap/page_vma_mapped.ts',
+        rule: 'if ((walk.flags & PVMW_SYNC) === 0 || walk.pageCount < PAGES_PER_PMD) return false;',
+        wrong: 'if (walk.pageCount > 0) return false;',
+      },
+    ],
+    setUp: ofPages(512, beginHugeZap),
+    second: [finishHugeZap],
   },
   {
     name: 'B22 reclaim passes over the entry of a large folio that is being changed',

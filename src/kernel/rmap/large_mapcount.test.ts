@@ -90,6 +90,9 @@ describe('slots of a folio of 4 pages (worked examples of the specification)', (
     ['c: the child unmaps', `${b} -C1 4`, '4 P:4 – 0'],
     ['d: the parent unmaps a part', `${b} -P 1`, '7 P:3 C1:4 1'],
     ['d: and the rest', `${b} -P 1 -P 3`, '4 – C1:4 0'],
+    ['d: but one page', `${b} -P 3`, '5 P:1 C1:4 1'],
+    ['d: or the child does', `${b} -C1 3`, '5 P:4 C1:1 1'],
+    ['d: and remains alone with it', `${b} -C1 3 -P 4`, '1 – C1:1 0'],
     ['e: a third mm finds no slot', e, '12 P:4 C1:4 1'],
     ['f: it goes again', `${e} -C2 4`, '8 P:4 C1:4 1'],
     ['g: it alone remains, untracked: falsely shared', g, '4 – – 1'],
@@ -151,9 +154,17 @@ describe('narrow words of 32-bit builds', () => {
     expect(String(folio)).toBe(expected);
   });
 
+  it('make a folio shared that one mm maps, from slot 1', () => {
+    const folio = new Counted(15, { mmIds: '32-bit' }).run('+C1 1 +P 1 -C1 1 +P 32767');
+    expect(String(folio)).toBe('32768 – P:32768 0');
+    expect(String(folio.run('+P 1'))).toBe('32769 – – 1');
+  });
+
   it('count 32768 mappings, the largest stored value', () => {
     const folio = new Counted(15, { mmIds: '32-bit' }).run('+P 32768');
     expect(String(folio)).toBe('32768 P:32768 – 0');
+    const grown = new Counted(15, { mmIds: '32-bit' }).run('+P 32767 +P 1');
+    expect(String(grown)).toBe('32768 P:32768 – 0');
   });
 
   it('heal from an overflow once everything is gone', () => {

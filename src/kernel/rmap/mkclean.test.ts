@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { UnmapFixture } from '../../../test/support/unmap_fixture.js';
 import { runToEnd } from '../op/prims.js';
+import { PTE_DIRTY, PTE_WRITE } from '../pgtable/pte.js';
 import { PG_DIRTY } from '../phys/page_flags.js';
 import { folioMkclean, mappingWrprotectRange, pfnMkcleanRange } from './mkclean.js';
 import { TlbModel } from './tlb_model.js';
@@ -46,6 +47,15 @@ describe('folio_mkclean', () => {
     expect(f.kernel.memory.flags[head] & PG_DIRTY).toBe(PG_DIRTY);
   });
 
+  it('changes entries that are only dirty or only writable too', () => {
+    const f = mapped();
+    const { flags } = f.kernel.pageTables;
+    flags[f.entry(8)] &= ~PTE_DIRTY;
+    flags[f.entry(40)] &= ~PTE_WRITE;
+    expect([f.text(8), f.text(40)]).toEqual(['wy', 'dy']);
+    expect([clean(f, f.folio(8)), f.text(8), f.text(40)]).toEqual([2, 'y', 'y']);
+  });
+
   it('passes over private mappings, and entries that are clean and read-only', () => {
     const f = mapped();
     f.run({ op: 'mmap', p: 0, at: 80, n: 8, prot: 'rw', flags: 'private', file: 'f', off: 0 });
@@ -80,7 +90,11 @@ describe('folio_mkclean', () => {
       { op: 'mmap', p: 0, at: 16, n: 16, prot: 'rw', flags: 'shared', file: 'f', off: 0 },
     );
     f.write(16, 16, 7);
-    expect([clean(f, f.folio(16)), f.texts(16, 16)]).toEqual([16, '16:y']);
+    const heard: Array<[number, number]> = [];
+    f.kernel.notifiers.add(f.mm(), {
+      rangeStart: (_mm, start, end) => void heard.push([start - f.vpn(0), end - f.vpn(0)]),
+    });
+    expect([clean(f, f.folio(16)), f.texts(16, 16), heard]).toEqual([16, '16:y', [[16, 32]]]);
     const huge = new UnmapFixture();
     huge.run(
       { op: 'config', key: 'shmem_thp', value: 'always' },
@@ -88,8 +102,11 @@ describe('folio_mkclean', () => {
       { op: 'mmap', p: 0, at: 512, n: 512, prot: 'rw', flags: 'shared', file: 'f', off: 0 },
     );
     huge.write(512, 1, 7);
+    huge.kernel.tlb = new TlbModel();
+    huge.kernel.tlb.remember(huge.mm(), huge.vpn(700), huge.pfn(700), true);
     expect([huge.page(512), clean(huge, huge.folio(512))]).toMatchObject([{ level: 'pmd' }, 1]);
     expect([huge.text(512), huge.page(512)]).toMatchObject(['y', { level: 'pmd' }]);
+    expect(huge.kernel.tlb.find(huge.mm(), huge.vpn(700))).toBeUndefined();
   });
 
   it('flushes translations through which a write would go unnoticed, and tells others', () => {
@@ -149,6 +166,15 @@ describe('mapping_wrprotect_range', () => {
       '40:wdy e, 42:y e, 43:wdy e',
     ]);
     expect(f.text(202)).toBe('wdy e');
+  });
+
+  it('leaves private mappings alone', () => {
+    const f = driverMemory();
+    f.run({ op: 'mmap', p: 0, at: 80, n: 8, prot: 'rw', flags: 'private', file: 'f', off: 0 });
+    f.write(82, 1, 9);
+    f.kernel.pageTables.payload[f.entry(82)] = f.pfn(202);
+    const before = f.text(82);
+    expect([protect(f, 2, f.pfn(202), 1), f.text(82)]).toEqual([2, before]);
   });
 
   it('changes nothing where other pages are mapped, and outside of VMAs', () => {

@@ -63,7 +63,7 @@ describe('PTEs', () => {
     expect(runToEnd(pageVmaMappedWalk(f.kernel, walk))).toBe(true);
     expect([walk.pte, walk.vpn, walk.isLocked]).toEqual([f.entry(16), f.vpn(16), true]);
     expect(found(f, walk).split(' ')).toHaveLength(15);
-    expect(walk.isLocked).toBe(false);
+    expect([walk.isLocked, walk.flags & PVMW_PGTABLE_CROSSED]).toEqual([false, 0]);
   });
 
   it.each([
@@ -91,8 +91,9 @@ describe('PTEs', () => {
   it('of device-exclusive memory count as mappings', () => {
     const f = large();
     const head = f.folio(16);
-    for (let at = 16; at < 32; at += 1) turnInto(f, at, at === 21 ? KIND_DEVICE_EXCLUSIVE : 0);
-    expect(found(f, begin(f, head, 16))).toBe('21');
+    const isDevice = (at: number): boolean => at === 16 || at === 21;
+    for (let at = 16; at < 32; at += 1) turnInto(f, at, isDevice(at) ? KIND_DEVICE_EXCLUSIVE : 0);
+    expect(found(f, begin(f, head, 16))).toBe('16 21');
   });
 
   it('are looked for inside the VMA only', () => {
@@ -123,6 +124,15 @@ describe('PTEs', () => {
     expect(walk.flags & PVMW_PGTABLE_CROSSED).toBe(PVMW_PGTABLE_CROSSED);
   });
 
+  it('are found in the table behind one that is missing', () => {
+    const f = large();
+    f.run({ op: 'mremap', p: 0, at: 16, n: 16, new: 16, to: 1016, flags: 'fixed' });
+    const head = f.folio(1016);
+    const { pageTables } = f.kernel;
+    pageTables.flags[pageTables.findPmd(f.mm().pgd, f.vpn(1016))] = 0;
+    expect(found(f, begin(f, head, 1016))).toBe('1024 1025 1026 1027 1028 1029 1030 1031');
+  });
+
   it('are not where no table is', () => {
     const f = large();
     const head = f.folio(16);
@@ -150,6 +160,7 @@ describe('huge entries', () => {
   it('are found as migration entries with PVMW_MIGRATION only', () => {
     const f = huge();
     const head = f.folio(512);
+    expect(found(f, begin(f, head, 512, PVMW_MIGRATION))).toBe('');
     turnInto(f, 512, KIND_MIGRATION_READ | PTE_LEAF);
     expect(found(f, begin(f, head, 512))).toBe('');
     expect(found(f, begin(f, head, 512, PVMW_MIGRATION))).toBe('512 huge');

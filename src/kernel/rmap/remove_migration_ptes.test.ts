@@ -5,6 +5,7 @@ import { moveFolioState } from '../migrate/migrate_mapping.js';
 import { PTE_SOFT_DIRTY } from '../pgtable/pte.js';
 import { folioAlloc, folioOrder } from '../phys/folio.js';
 import { PG_DEVICE_PRIVATE, PG_DIRTY, PG_HWPOISON, PG_MLOCKED } from '../phys/page_flags.js';
+import { VM_WRITE } from '../vm/vm_flags.js';
 import { RMP_LOCKED, RMP_USE_SHARED_ZEROPAGE } from './remove_migration_ptes.js';
 
 // @covers remove_migration_ptes, rmp_flags, RMP_LOCKED, RMP_USE_SHARED_ZEROPAGE
@@ -88,6 +89,24 @@ describe('a folio that was moved', () => {
     expect(f.broken).toEqual([]);
   });
 
+  it.each([
+    ['rw', 'wdy e'],
+    ['r', 'dy e'],
+  ] as const)('of hugetlb is as exclusive as the old one was (%s)', (prot, expected) => {
+    const f = new UnmapFixture();
+    const map = { op: 'mmap', p: 0, at: 512, n: 512, prot: 'rw' } as const;
+    f.run(
+      { op: 'config', key: 'hugetlb', value: 1 },
+      { ...map, flags: 'private|anon|hugetlb' },
+      { op: 'write', p: 0, at: 512, n: 1, v: 7 },
+      { op: 'mprotect', p: 0, at: 512, n: 512, prot },
+    );
+    const head = f.folio(512);
+    f.migrate(head);
+    f.restore(head);
+    expect([f.text(512), f.folio(700), f.broken]).toEqual([expected, head, []]);
+  });
+
   it('of a file is mapped in all VMAs', () => {
     const f = new UnmapFixture();
     f.run(
@@ -169,6 +188,13 @@ describe('bits of the entry', () => {
     expect(f.text(16)).toBe('migration re');
     f.restore(head);
     expect([f.text(16), f.broken]).toEqual(['dy e', []]);
+    // Whatever the entry says.
+    const other = written();
+    const otherHead = other.folio(16);
+    other.migrate(otherHead);
+    other.setVmaFlags(16, (flags) => flags & ~VM_WRITE);
+    other.restore(otherHead);
+    expect([other.text(16), other.broken]).toEqual(['dy e', []]);
   });
 
   it('exclusiveness does not come back after a fork in between', () => {

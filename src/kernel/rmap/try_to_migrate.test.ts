@@ -180,6 +180,19 @@ describe('huge entries', () => {
     expect([f.text(512), f.read(700), f.broken]).toEqual(['wdy e', [7], []]);
   });
 
+  it('are flushed for all of their pages', () => {
+    const f = huge();
+    const tlb = new TlbModel();
+    f.kernel.tlb = tlb;
+    for (const at of [512, 700, 1023]) tlb.remember(f.mm(), f.vpn(at), f.pfn(at), true);
+    f.migrate(f.folio(512));
+    expect([512, 700, 1023].map((at) => tlb.find(f.mm(), f.vpn(at)))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
   it('say exclusive if read-only and exclusive, and nothing if shared', () => {
     const f = huge();
     f.run({ op: 'mprotect', p: 0, at: 512, n: 512, prot: 'r' });
@@ -204,7 +217,10 @@ describe('huge entries', () => {
   it('are split into frozen entries with TTU_SPLIT_HUGE_PMD', () => {
     const f = huge();
     const head = f.folio(512);
+    const before = f.kernel.work.rmapMappingsFound;
     expect(f.migrate(head, TTU_SPLIT_HUGE_PMD | TTU_SYNC)).toBe(0);
+    // The split itself makes them: the walk finds none of them present.
+    expect(f.kernel.work.rmapMappingsFound - before).toBe(1);
     expect([f.texts(512, 512), f.payload(1023)]).toEqual(['512:migration w', head + 511]);
     expect(f.rss()).toBe('0 512 0 0');
     f.restore(head);
