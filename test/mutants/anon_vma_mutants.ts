@@ -60,7 +60,7 @@ export const ANON_VMA_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'vm/vma_merge.ts',
-        rule: 'return source === undefined || !isForkChild(source);',
+        rule: 'return source === undefined || range.isGrowth === true || !isForkChild(source);',
         wrong: 'return true;',
       },
       {

@@ -347,15 +347,28 @@ describe('mremap: growth in place', () => {
     expectSound(script);
   });
 
-  it('but not for a child of fork, or with another anon_vma', () => {
+  it('and does so in a child of fork, whose anon_vmas the neighbour need not take', () => {
     const script = written();
     script.map(12, 4);
     script.fork(0, 1);
     script.resize(0, 8, 12, 1);
-    expect(script.ranges(1)).toBe('0-12 12-16');
+    expect(script.ranges(1)).toBe('0-16');
+    script.write(13, 1, 1);
+    expectSound(script);
+  });
+
+  it('but not with another anon_vma, or if the neighbour came through fork with its own', () => {
+    const script = written();
+    script.map(12, 4);
     script.write(12);
+    script.map(100, 4);
+    script.map(108, 4);
+    script.write(108);
+    script.fork(0, 1);
     script.resize(0, 8, 12);
-    expect(script.ranges()).toBe('0-12 12-16');
+    script.resize(100, 4, 8, 1);
+    expect(script.ranges()).toBe('0-12 12-16 100-104 108-112');
+    expect(script.ranges(1)).toBe('0-8 12-16 100-108 108-112');
     expectSound(script);
   });
 

@@ -18,6 +18,8 @@ export interface MergeRange {
   readonly pgoff: number;
   readonly flags: number;
   readonly file: OpenFile | undefined;
+  /** The source itself grows over the range: no anon_vma goes to a neighbour. */
+  readonly isGrowth?: boolean;
 }
 
 /**
@@ -31,11 +33,16 @@ export function isForkChild(vma: Vma): boolean {
   return vma.anonVma !== undefined && vma.anonVmaChain.length !== 1;
 }
 
-/** Spec 10 §9.3; `source` is where the range's pages come from, if anywhere. */
-function isAnonVmaCompatible(neighbour: Vma, source: Vma | undefined): boolean {
+/**
+ * Spec 10 §9.3; `source` is where the range's pages come from, if anywhere. The anon_vmas of a fork
+ * child are not copied to a neighbour; where it grows itself they need not be.
+ */
+function isAnonVmaCompatible(neighbour: Vma, range: MergeRange, source: Vma | undefined): boolean {
   const own = source?.anonVma;
   if (neighbour.anonVma === own) return true;
-  if (neighbour.anonVma === undefined) return source === undefined || !isForkChild(source);
+  if (neighbour.anonVma === undefined) {
+    return source === undefined || range.isGrowth === true || !isForkChild(source);
+  }
   return own === undefined && !isForkChild(neighbour);
 }
 
@@ -45,7 +52,7 @@ function isMergeable(neighbour: Vma, range: MergeRange, source: Vma | undefined)
     ((neighbour.flags ^ range.flags) & ~MERGE_IGNORES) === 0 &&
     (range.flags & VM_SPECIAL) === 0 &&
     neighbour.file === range.file &&
-    isAnonVmaCompatible(neighbour, source)
+    isAnonVmaCompatible(neighbour, range, source)
   );
 }
 
@@ -144,6 +151,7 @@ export function* extendVma(kernel: Kernel, vma: Vma, end: number): Op<MergeResul
     pgoff: vma.lastPgoff + 1,
     flags: vma.flags,
     file: vma.file,
+    isGrowth: true,
   };
   return yield* mergeNewRange(kernel, vma.mm, range, vma);
 }
