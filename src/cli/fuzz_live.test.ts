@@ -2,6 +2,7 @@ import { afterEach, expect, it, vi } from 'vitest';
 import { flipBitsBehindWrites } from '../../test/support/flipped_bits.js';
 import { LiveServer } from '../linux/live_server.js';
 import { computeStates } from '../query/scenario.js';
+import type { StateFile } from '../trace/state.js';
 import { fuzzLive } from './fuzz_live.js';
 import type { FuzzFinding } from './fuzz_findings.js';
 
@@ -23,6 +24,7 @@ async function fuzz(check: boolean): Promise<FuzzFinding[]> {
     mostTests: 200,
     onWait: () => undefined,
     onScenario: () => undefined,
+    onUnsteady: () => undefined,
     onFinding: (finding) => found.push(finding) === 0,
   });
   return found;
@@ -39,4 +41,33 @@ it('notices a wrong word of the engine that the kernel shows too, if asked to ch
   expect(finding?.details[0]).toMatch(/invariant content\.shadow-memory: process 0 maps \d+ at/);
   expect(finding?.operations.at(-1)?.op).toBe('write');
   expect(finding?.operations.length).toBeLessThanOrEqual(4);
+});
+
+it('names the scenarios that the kernel answers in two ways', async () => {
+  let runs = 0;
+  vi.spyOn(LiveServer, 'open').mockResolvedValue({
+    run: async (operations): Promise<StateFile> => {
+      const state = computeStates(operations);
+      runs += 1;
+      const results = state.results.map((result, i) =>
+        i === 0 ? { ...result, ret: -runs } : result,
+      );
+      return await Promise.resolve({ ...state, results });
+    },
+    close: async () => await Promise.resolve(),
+  } satisfies Pick<LiveServer, 'run' | 'close'> as LiveServer);
+  const unsteady: number[] = [];
+  const counts = await fuzzLive({
+    scenarios: [5, 6].map((seed) => ({
+      generated: { seed, mode: 'small', operationCount: 10 },
+      profile: 'default',
+    })),
+    check: false,
+    mostTests: 0,
+    onWait: () => undefined,
+    onScenario: () => undefined,
+    onUnsteady: ({ generated }) => unsteady.push(generated.seed),
+    onFinding: () => true,
+  });
+  expect([unsteady, counts.unsteady]).toEqual([[5, 6], 2]);
 });

@@ -30,6 +30,8 @@ export interface LiveFuzzOptions {
   readonly mostTests: number;
   readonly onWait: () => void;
   readonly onScenario: (doneCount: number) => void;
+  /** The kernel did not answer the same twice. */
+  readonly onUnsteady: (planned: PlannedScenario) => void;
   /** Returns whether to go on. */
   readonly onFinding: (finding: FuzzFinding) => boolean;
 }
@@ -46,7 +48,10 @@ export async function fuzzLive(options: LiveFuzzOptions): Promise<LiveFuzzCounts
       const finding = await findDivergence(kernel, operations, engine);
       counts.scenarios += 1;
       counts.operations += operations.length;
-      if (finding.kind === 'unsteady') counts.unsteady += 1;
+      if (finding.kind === 'unsteady') {
+        counts.unsteady += 1;
+        options.onUnsteady(planned);
+      }
       if (finding.kind === 'untrusted') counts.untrusted += 1;
       options.onScenario(counts.scenarios);
       if (finding.kind !== 'diverges') continue;

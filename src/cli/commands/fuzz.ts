@@ -93,6 +93,7 @@ async function runLive(
     mostTests: MOST_LIVE_TESTS,
     onWait: () => cli.note('another live run is going on: waiting for it to end'),
     onScenario: (done) => progress.update(done),
+    onUnsteady: (planned) => cli.note(`no steady answer: ${replayLine(options, planned)}`),
     onFinding,
   }).finally(() => progress.stop());
 }
