@@ -9,9 +9,6 @@ import { ScanPosition } from './scan_position.js';
 import { removeAllNodes, removeItemFromTree } from './stable_tree.js';
 import { unmergeKsmPages } from './unmerge.js';
 
-/** ksmd's own lock events wait, and hold their pages, until there are this many. @kernel PAGEVEC_SIZE */
-const MLOCK_BATCH_LENGTH = 31;
-
 /** Runs ksmd for `passes` full passes over all mergeable memory. @kernel ksm_do_scan */
 export function* ksmScan(kernel: Kernel, passes: number): Op<void> {
   if (!kernel.profile.ksm) return;
@@ -62,7 +59,6 @@ function* scanSlot(kernel: Kernel, slot: KsmMmSlot): Op<boolean> {
     kept.push(item);
     yield* cmpAndMergePage(kernel, item, page);
     folioPut(kernel, kernel.memory.folioOf(page));
-    if (kernel.mlockBatch.events.length >= MLOCK_BATCH_LENGTH) drainMlock(kernel);
   }
   for (; old < items.length; old += 1) yield* removeItemFromTree(kernel, items[old]);
   if (slot.isExiting) {

@@ -4,6 +4,9 @@ import { VM_LOCKED, VM_SPECIAL } from '../vm/vm_flags.js';
 import { folioPut } from './folio.js';
 import { PG_ACTIVE, PG_HEAD, PG_MLOCKED, PG_UNEVICTABLE } from './page_flags.js';
 
+/** Events that a batch holds. @kernel PAGEVEC_SIZE */
+const MLOCK_BATCH_LENGTH = 31;
+
 /**
  * Marks a folio that is mapped in a locked VMA: mlocked at once, unevictable at the next drain.
  * Callers have checked that the whole folio is mapped. @kernel mlock_vma_folio
@@ -28,11 +31,16 @@ export function munlockFolio(kernel: Kernel, head: number): void {
   putOff(kernel, head, 0);
 }
 
-/** A large folio is never put off: it takes what is pending along (98 §4.2: no reference stays). */
+/**
+ * Until the batch is full. A large folio is never put off: it takes what is pending along, so that
+ * no reference stays behind.
+ */
 function putOff(kernel: Kernel, head: number, isLock: 0 | 1): void {
+  const { events } = kernel.mlockBatch;
   kernel.memory.refcount[head] += 1;
-  kernel.mlockBatch.events.push(head * 2 + isLock);
-  if ((kernel.memory.flags[head] & PG_HEAD) !== 0) drainMlock(kernel);
+  events.push(head * 2 + isLock);
+  const isLarge = (kernel.memory.flags[head] & PG_HEAD) !== 0;
+  if (isLarge || events.length === MLOCK_BATCH_LENGTH) drainMlock(kernel);
 }
 
 /** A new anonymous folio enters the LRU lists. @kernel folio_add_lru_vma */
