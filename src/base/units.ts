@@ -20,3 +20,18 @@ export const PMD_ORDER = 9;
 export const PUD_ORDER = 18;
 /** First virtual page number that does not belong to user space (47-bit addresses). */
 export const TASK_SIZE_PAGES = 2 ** 35;
+
+/** Index of the entry of page `vpn` in its PTE table. Not by `%`, a call for numbers of 36 bits. */
+export function tableIndex(vpn: number): number {
+  return vpn & (ENTRIES_PER_TABLE - 1);
+}
+
+/** First page of the PTE table that covers page `vpn`. */
+export function tableStart(vpn: number): number {
+  return vpn - (vpn & (ENTRIES_PER_TABLE - 1));
+}
+
+/** First page behind that table. */
+export function tableEnd(vpn: number): number {
+  return tableStart(vpn) + ENTRIES_PER_TABLE;
+}

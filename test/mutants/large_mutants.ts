@@ -20,7 +20,7 @@ export const LARGE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'rmap/unmap_entries.ts',
-        rule: '    vma.end - walk.vpn,\n    ENTRIES_PER_TABLE - (walk.vpn % ENTRIES_PER_TABLE),\n',
+        rule: '    vma.end - walk.vpn,\n    ENTRIES_PER_TABLE - tableIndex(walk.vpn),\n',
         wrong: '',
       },
     ],

@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, tableEnd, tableIndex } from '../../base/units.js';
 import { changeHugetlbProtection } from '../hugetlb/change_protection.js';
 import type { Kernel } from '../kernel.js';
 import { isAnonFolio } from '../phys/folio.js';
@@ -58,7 +58,7 @@ function changeTables(
   const { pgd } = vma.mm;
   let at = start;
   while (at < end) {
-    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
+    const blockEnd = Math.min(tableEnd(at), end);
     const pmd = pageTables.findPmd(pgd, at);
     if (pmd === NIL) {
       at = pageTables.skipHole(pgd, at, end);
@@ -73,7 +73,7 @@ function changeTables(
       }
     }
     if ((pageTables.flags[pmd] & PTE_TABLE) !== 0) {
-      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
+      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(at);
       changeEntries(kernel, vma, from, from + (blockEnd - at), newFlags);
     }
     at = blockEnd;

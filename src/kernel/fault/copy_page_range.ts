@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, tableEnd, tableIndex } from '../../base/units.js';
 import { copyHugetlbRange } from '../hugetlb/copy.js';
 import { EAGAIN, ENOMEM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
@@ -82,7 +82,7 @@ export function copyEntries(
   let copied = 0;
   let at = start;
   while (at < end) {
-    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
+    const blockEnd = Math.min(tableEnd(at), end);
     const pmd = pageTables.findPmd(parent.mm.pgd, at);
     if (pmd === NIL) {
       at = pageTables.skipHole(parent.mm.pgd, at, end);
@@ -115,7 +115,7 @@ function copyPtes(
 ): number {
   const { pageTables } = kernel;
   const to = pageTables.allocPte(child.mm.pgd, vpn);
-  const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (vpn % ENTRIES_PER_TABLE);
+  const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(vpn);
   const { payload, flags } = pageTables;
   const isCow = isCowMapping(parent.flags);
   const keepsUffdWp = (child.flags & VM_UFFD_WP) !== 0;

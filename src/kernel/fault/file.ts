@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { NIL, tableEnd } from '../../base/units.js';
 import { addCachePage } from '../file/alloc_cache.js';
 import { addNewCacheFolio, attachBuffers, findCachedPage } from '../file/page_cache.js';
 import { shmemGetPage } from '../file/shmem.js';
@@ -151,8 +151,7 @@ function mapFaultAround(
   const wanted = wantedIndex < mapping.sizePages ? findCachedPage(mapping, wantedIndex) : NIL;
   if (wanted !== NIL && mapFolioByPmd(kernel, vma, vpn, wanted, false)) return true;
   const from = Math.max(vpn - (vpn % FAULT_AROUND_PAGES), vma.start);
-  const tableEnd = vpn - (vpn % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE;
-  const to = Math.min(from + FAULT_AROUND_PAGES, vma.end, tableEnd);
+  const to = Math.min(from + FAULT_AROUND_PAGES, vma.end, tableEnd(vpn));
   let first = NIL;
   for (let page = from; page < to; page += 1) {
     const index = linearPageIndex(vma, page);

@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, tableEnd, tableIndex } from '../../base/units.js';
 import { EACCES, EINVAL, ENOMEM } from '../errno.js';
 import { punchHole } from '../file/truncate.js';
 import type { Kernel } from '../kernel.js';
@@ -89,10 +89,10 @@ function* guardInstall(kernel: Kernel, vma: Vma, start: number, end: number): Op
 function guardRemove(kernel: Kernel, vma: Vma, start: number, end: number): void {
   const { pageTables } = kernel;
   for (let vpn = start; vpn < end;) {
-    const blockEnd = Math.min(vpn - (vpn % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
+    const blockEnd = Math.min(tableEnd(vpn), end);
     const pmd = pageTables.findPmd(vma.mm.pgd, vpn);
     if (pmd >= 0 && (pageTables.flags[pmd] & PTE_TABLE) !== 0) {
-      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (vpn % ENTRIES_PER_TABLE);
+      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(vpn);
       for (let entry = from; entry < from + (blockEnd - vpn); entry += 1) {
         const pte = pageTables.flags[entry];
         const isMarker = (pte & (PTE_PRESENT | KIND_MASK)) === KIND_MARKER;

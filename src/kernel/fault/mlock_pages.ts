@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, tableEnd, tableIndex } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { mlockFolio, munlockFolio } from '../phys/mlock.js';
 import { PG_HEAD } from '../phys/page_flags.js';
@@ -23,7 +23,7 @@ export function mlockVmaPages(
   const { pgd } = vma.mm;
   let at = start;
   while (at < end) {
-    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
+    const blockEnd = Math.min(tableEnd(at), end);
     const pmd = pageTables.findPmd(pgd, at);
     const pmdFlags = pmd === NIL ? 0 : pageTables.flags[pmd];
     if ((pmdFlags & PTE_LEAF) !== 0) {
@@ -33,7 +33,7 @@ export function mlockVmaPages(
         else if (blockEnd - at === ENTRIES_PER_TABLE) mlockFolio(kernel, head);
       }
     } else if ((pmdFlags & PTE_TABLE) !== 0) {
-      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
+      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(at);
       const to = from + (blockEnd - at);
       for (let entry = from; entry < to;) {
         if ((pageTables.flags[entry] & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) {

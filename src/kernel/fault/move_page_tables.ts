@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, tableIndex } from '../../base/units.js';
 import { moveHugetlbPageTables } from '../hugetlb/move.js';
 import type { Kernel } from '../kernel.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
@@ -47,12 +47,12 @@ export function* movePageTables(
     const to = newStart + done;
     const extent = Math.min(
       lengthPages - done,
-      ENTRIES_PER_TABLE - (from % ENTRIES_PER_TABLE),
-      ENTRIES_PER_TABLE - (to % ENTRIES_PER_TABLE),
+      ENTRIES_PER_TABLE - tableIndex(from),
+      ENTRIES_PER_TABLE - tableIndex(to),
     );
     const pmd = pageTables.findPmd(oldPgd, from);
     if (pmd === NIL || pageTables.flags[pmd] === 0) {
-      done += Math.min(lengthPages - done, ENTRIES_PER_TABLE - (from % ENTRIES_PER_TABLE));
+      done += Math.min(lengthPages - done, ENTRIES_PER_TABLE - tableIndex(from));
       continue;
     }
     if (extent === ENTRIES_PER_TABLE) {

@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, tableIndex } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { folioPageCount } from '../phys/folio.js';
 import { PTE_DIRTY, PTE_LEAF, PTE_PRESENT, PTE_SOFT_DIRTY, PTE_WRITE } from '../pgtable/pte.js';
@@ -32,8 +32,8 @@ export function settleSoftDirty(kernel: Kernel, vma: Vma, vpn: number, isWrite: 
   if (isWrite && (flags[entry] & dirtyWrite) === dirtyWrite) flags[entry] |= PTE_SOFT_DIRTY;
   // A fault may have mapped a whole large folio.
   const head = memory.folioOf(payload[entry]);
-  const before = isLeaf ? 0 : Math.min(payload[entry] - head, vpn % ENTRIES_PER_TABLE);
-  const room = isLeaf ? 1 : ENTRIES_PER_TABLE - (vpn % ENTRIES_PER_TABLE) + before;
+  const before = isLeaf ? 0 : Math.min(payload[entry] - head, tableIndex(vpn));
+  const room = isLeaf ? 1 : ENTRIES_PER_TABLE - tableIndex(vpn) + before;
   const first = entry - before;
   const count = isLeaf ? 1 : Math.min(room, folioPageCount(kernel, head));
   for (let i = first; i < first + count; i += 1) {

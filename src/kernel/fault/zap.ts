@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, tableEnd, tableIndex } from '../../base/units.js';
 import { zapHugetlbRange } from '../hugetlb/zap.js';
 import type { Kernel } from '../kernel.js';
 import { folioPut, isAnonFolio } from '../phys/folio.js';
@@ -69,7 +69,7 @@ function zapTables(
   const { pgd } = vma.mm;
   let at = start;
   while (at < end) {
-    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
+    const blockEnd = Math.min(tableEnd(at), end);
     const pmd = pageTables.findPmd(pgd, at);
     if (pmd === NIL) {
       at = pageTables.skipHole(pgd, at, end);
@@ -81,7 +81,7 @@ function zapTables(
       flags = pageTables.flags[pmd];
     }
     if ((flags & PTE_TABLE) !== 0) {
-      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
+      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(at);
       zapPtes(kernel, vma, at, from, from + (blockEnd - at), options);
       if (options.reclaimTables && blockEnd - at === ENTRIES_PER_TABLE) freeIfEmpty(kernel, pmd);
     }

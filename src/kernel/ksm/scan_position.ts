@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD, PAGES_PER_PUD } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PUD, tableIndex, tableEnd } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { isAnonFolio } from '../phys/folio.js';
 import { PTE_LEAF, PTE_PRESENT, PTE_SPECIAL, PTE_TABLE } from '../pgtable/pte.js';
@@ -15,7 +15,7 @@ export function presentPage(kernel: Kernel, mm: Mm, vpn: number): number {
   if (pmd === NIL) return NIL;
   if ((pageTables.flags[pmd] & PTE_LEAF) !== 0) {
     if ((pageTables.flags[pmd] & NORMAL) !== PTE_PRESENT) return NIL;
-    return pageTables.payload[pmd] + (vpn % PAGES_PER_PMD);
+    return pageTables.payload[pmd] + tableIndex(vpn);
   }
   const entry = pageTables.findPte(mm.pgd, vpn);
   if (entry === NIL || (pageTables.flags[entry] & NORMAL) !== PTE_PRESENT) return NIL;
@@ -57,14 +57,14 @@ export class ScanPosition {
         continue;
       }
       const pmdFlags = pageTables.flags[pmd];
-      const blockEnd = vpn - (vpn % PAGES_PER_PMD) + PAGES_PER_PMD;
+      const blockEnd = tableEnd(vpn);
       if ((pmdFlags & PTE_TABLE) !== 0) {
         const to = Math.min(blockEnd, vma.end);
-        let entry = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (vpn % ENTRIES_PER_TABLE);
+        let entry = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(vpn);
         for (; vpn < to; vpn += 1, entry += 1) {
           if (this.accept(kernel, vpn, entry, 0)) return true;
         }
-      } else if (this.accept(kernel, vpn, pmd, vpn % PAGES_PER_PMD)) {
+      } else if (this.accept(kernel, vpn, pmd, tableIndex(vpn))) {
         return true;
       } else {
         vpn = blockEnd;

@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD, tableEnd, tableIndex } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioMapcount, folioMaybeMappedShared, folioPageCount, folioPut } from '../phys/folio.js';
@@ -95,7 +95,7 @@ function* adviseRange(
   flushTlbBatchedPending(kernel, vma.mm);
   let at = start;
   while (at < end) {
-    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
+    const blockEnd = Math.min(tableEnd(at), end);
     const pmd = pageTables.findPmd(pgd, at);
     if (pmd === NIL) {
       at = pageTables.skipHole(pgd, at, end);
@@ -156,7 +156,7 @@ function* advisePtes(
   isolated: number[],
 ): Op<void> {
   const { pageTables, memory } = kernel;
-  const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
+  const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(at);
   const to = from + (blockEnd - at);
   const { mapcount } = memory;
   let entry = from;

@@ -5,7 +5,14 @@
  * before that looks without a lock and is checked again under it.
  */
 import { fail } from '../../base/errors.js';
-import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD, PAGES_PER_PUD } from '../../base/units.js';
+import {
+  ENTRIES_PER_TABLE,
+  NIL,
+  PAGES_PER_PMD,
+  PAGES_PER_PUD,
+  tableIndex,
+  tableStart,
+} from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { downWrite, readPoint, upWrite, type Op } from '../op/prims.js';
 import { folioPageCount } from '../phys/folio.js';
@@ -105,8 +112,8 @@ export function* pageVmaMappedWalkRestart(walk: PageVmaMappedWalk): Op<void> {
  * @kernel page_vma_mapped_walk
  */
 export function* pageVmaMappedWalk(kernel: Kernel, walk: PageVmaMappedWalk): Op<boolean> {
-  // A huge entry is the only mapping of its pages in a VMA.
-  if (walk.pmd !== NIL && walk.pte === NIL) return yield* notFound(walk);
+  // A huge entry is the only mapping of its pages in a VMA, and so is the entry of a single page.
+  if (walk.pmd !== NIL && (walk.pte === NIL || walk.pageCount === 1)) return yield* notFound(walk);
   const { vma } = walk;
   if ((vma.flags & VM_HUGETLB) !== 0) return yield* walkHugetlb(kernel, walk);
   const end = vmaAddressEnd(vma, walk.vpn, walk.pgoff, walk.pageCount);
@@ -148,7 +155,7 @@ function* nextPte(kernel: Kernel, walk: PageVmaMappedWalk, end: number): Op<bool
   for (;;) {
     walk.vpn += 1;
     if (walk.vpn >= end) return false;
-    if (walk.vpn % ENTRIES_PER_TABLE === 0) {
+    if (tableIndex(walk.vpn) === 0) {
       if (walk.isLocked) yield* unlock(walk);
       walk.flags |= PVMW_PGTABLE_CROSSED;
       walk.pte = NIL;
@@ -208,7 +215,7 @@ function* mapPte(kernel: Kernel, walk: PageVmaMappedWalk): Op<boolean> {
     return false;
   }
   walk.table = pageTables.payload[pmd];
-  const pte = walk.table * ENTRIES_PER_TABLE + (walk.vpn % ENTRIES_PER_TABLE);
+  const pte = walk.table * ENTRIES_PER_TABLE + tableIndex(walk.vpn);
   walk.pte = pte;
   if (walk.isLocked) return true;
   yield* readPoint('pte', pte);
@@ -256,7 +263,7 @@ function overlaps(pfn: number, pageCount: number, walk: PageVmaMappedWalk): bool
 function mayBeHalfZapped(walk: PageVmaMappedWalk): boolean {
   if ((walk.flags & PVMW_SYNC) === 0 || walk.pageCount < PAGES_PER_PMD) return false;
   const { start, end, pgoff, file } = walk.vma;
-  const blockStart = walk.vpn - (walk.vpn % PAGES_PER_PMD);
+  const blockStart = tableStart(walk.vpn);
   if (blockStart < start || blockStart + PAGES_PER_PMD > end) return false;
   return file === undefined || (start - pgoff) % PAGES_PER_PMD === 0;
 }

@@ -1,5 +1,5 @@
 /** Turns migration entries back into mappings (spec 40 §7). */
-import { NIL, PAGES_PER_PMD } from '../../base/units.js';
+import { NIL, tableStart } from '../../base/units.js';
 import { presentFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
@@ -180,7 +180,7 @@ function restorePmd(kernel: Kernel, target: number, vma: Vma, vpn: number, pmd: 
   const { pageTables } = kernel;
   const entryFlags = pageTables.flags[pmd];
   folioGet(kernel, target);
-  const blockStart = vpn - (vpn % PAGES_PER_PMD);
+  const blockStart = tableStart(vpn);
   if (isAnonFolio(kernel, target)) {
     folioAddAnonRmapPmd(kernel, target, vma, blockStart, wasExclusive(entryFlags));
   } else {

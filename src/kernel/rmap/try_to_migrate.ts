@@ -1,5 +1,5 @@
 /** Replaces all mappings of a folio by migration entries (spec 40 §6). */
-import { NIL, PAGES_PER_PMD } from '../../base/units.js';
+import { NIL, PAGES_PER_PMD, tableStart } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioPageCount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
@@ -172,7 +172,7 @@ function setPmdMigrationEntry(
   }
   if ((pte & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
   pageTables.flags[pmd] = migrationFlags(pte, isExclusive) | PTE_LEAF;
-  const blockStart = walk.vpn - (walk.vpn % PAGES_PER_PMD);
+  const blockStart = tableStart(walk.vpn);
   flushTlbRange(kernel, vma.mm, blockStart, blockStart + PAGES_PER_PMD);
   folioRemoveRmapPmd(kernel, head, vma);
   folioPut(kernel, head);

@@ -1,6 +1,6 @@
 /** Removes all mappings of a folio: reclaim, poison, splits of file folios (spec 40 §5). */
 import { fail } from '../../base/errors.js';
-import { NIL, PAGES_PER_PMD } from '../../base/units.js';
+import { NIL, PAGES_PER_PMD, tableStart } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioMapcount, folioPageCount, folioPut, isAnonFolio } from '../phys/folio.js';
@@ -154,7 +154,7 @@ function discardPmd(kernel: Kernel, head: number, vma: Vma, walk: PageVmaMappedW
   // One reference is the caller's.
   if (memory.refcount[head] !== folioMapcount(kernel, head) + 1) return false;
   pageTables.flags[pmd] = 0;
-  const blockStart = walk.vpn - (walk.vpn % PAGES_PER_PMD);
+  const blockStart = tableStart(walk.vpn);
   flushTlbRange(kernel, vma.mm, blockStart, blockStart + PAGES_PER_PMD);
   vma.mm.rss[MM_ANONPAGES] -= PAGES_PER_PMD;
   folioRemoveRmapPmd(kernel, head, vma);

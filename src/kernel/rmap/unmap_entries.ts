@@ -1,6 +1,6 @@
 /** What one found entry, or a batch of them, becomes when its folio is unmapped (spec 40 §5). */
 import { fail } from '../../base/errors.js';
-import { ENTRIES_PER_TABLE } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, tableIndex } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { folioMapcount, folioOrder, folioPut, isAnonFolio } from '../phys/folio.js';
 import {
@@ -124,7 +124,7 @@ function batchLength(kernel: Kernel, head: number, vma: Vma, arg: UnmapArg): num
   const most = Math.min(
     head + 2 ** folioOrder(kernel, head) - pfn,
     vma.end - walk.vpn,
-    ENTRIES_PER_TABLE - (walk.vpn % ENTRIES_PER_TABLE),
+    ENTRIES_PER_TABLE - tableIndex(walk.vpn),
   );
   let count = 1;
   while (

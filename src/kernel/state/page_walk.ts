@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PUD } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PUD, tableEnd, tableIndex } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { PTE_LEAF, PTE_TABLE } from '../pgtable/pte.js';
 import type { Vma } from '../vm/vma.js';
@@ -27,11 +27,11 @@ export function walkEntries(kernel: Kernel, vma: Vma, visit: EntryVisitor): void
       at = to;
       continue;
     }
-    const to = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, vma.end);
+    const to = Math.min(tableEnd(at), vma.end);
     const pmd = pageTables.findPmd(pgd, at);
     const flags = pageTables.flags[pmd];
     if ((flags & PTE_TABLE) !== 0) {
-      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
+      const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(at);
       for (let i = 0; i < to - at; i += 1) {
         if (pageTables.flags[from + i] !== 0) visit(from + i, at + i, 1, 1);
       }

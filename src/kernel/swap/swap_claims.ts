@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, tableEnd, tableIndex } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { folioPageCount } from '../phys/folio.js';
 import { PG_SWAPCACHE, PG_TAIL } from '../phys/page_flags.js';
@@ -65,10 +65,10 @@ function swapEntriesOf(kernel: Kernel, mm: Mm): number[] {
   const found: number[] = [];
   for (const vma of mm.vmas) {
     for (let vpn = vma.start; vpn < vma.end;) {
-      const blockEnd = Math.min(vpn - (vpn % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, vma.end);
+      const blockEnd = Math.min(tableEnd(vpn), vma.end);
       const pmd = pageTables.findPmd(mm.pgd, vpn);
       if (pmd !== NIL && (pageTables.flags[pmd] & PTE_TABLE) !== 0) {
-        const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (vpn % ENTRIES_PER_TABLE);
+        const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(vpn);
         for (let entry = from; entry < from + (blockEnd - vpn); entry += 1) {
           if (isSwapPte(pageTables.flags[entry])) found.push(pageTables.payload[entry]);
         }

@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, tableIndex } from '../../base/units.js';
 import { FAULT_WRITE, VM_FAULT_MAJOR, VM_FAULT_OOM, VM_FAULT_RETRY } from '../fault/fault_flags.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
@@ -154,8 +154,8 @@ function mapsWholeFolio(
   const first = entry - pageNumber;
   const firstVpn = vpn - pageNumber;
   if (firstVpn < vma.start || firstVpn + pages > vma.end) return false;
-  if ((entry % ENTRIES_PER_TABLE) - pageNumber < 0) return false;
-  if ((first % ENTRIES_PER_TABLE) + pages > ENTRIES_PER_TABLE) return false;
+  if (tableIndex(entry) - pageNumber < 0) return false;
+  if (tableIndex(first) + pages > ENTRIES_PER_TABLE) return false;
   const firstSlot = payload[entry] - pageNumber;
   for (let i = 0; i < pages; i += 1) {
     if (payload[first + i] !== firstSlot + i || flags[first + i] !== flags[entry]) return false;

@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { NIL, tableEnd, tableStart } from '../../base/units.js';
 import { allocUserFolio } from '../fault/alloc.js';
 import { addNewCacheFolio, findCachedPage } from '../file/page_cache.js';
 import type { Kernel } from '../kernel.js';
@@ -78,9 +78,8 @@ function nextWindow(kernel: Kernel, vma: Vma, vpn: number): readonly [number, nu
   let from = vpn - Math.floor((pages - 1) / 2);
   if (vpn === last.vpn + 1) from = vpn;
   else if (vpn === last.vpn - 1) from = vpn - pages + 1;
-  const tableStart = vpn - (vpn % ENTRIES_PER_TABLE);
-  const low = Math.max(from, vma.start, tableStart);
-  const high = Math.min(from + pages, vma.end, tableStart + ENTRIES_PER_TABLE);
+  const low = Math.max(from, vma.start, tableStart(vpn));
+  const high = Math.min(from + pages, vma.end, tableEnd(vpn));
   return [low, high];
 }
 

@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, tableIndex } from '../../base/units.js';
 import { presentFlags } from '../fault/pte_values.js';
 import { EINVAL, ENOMEM, ENOSYS } from '../errno.js';
 import type { Kernel } from '../kernel.js';
@@ -95,7 +95,7 @@ function* unuseVma(kernel: Kernel, vma: Vma, device: SwapDevice): Op<number> {
       vpn = vpn - (vpn % span) + span - 1;
       continue;
     }
-    const entry = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (vpn % ENTRIES_PER_TABLE);
+    const entry = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(vpn);
     if (!isSwapPte(pageTables.flags[entry])) continue;
     const swapped = pageTables.payload[entry];
     if (swapType(swapped) !== device.type) continue;

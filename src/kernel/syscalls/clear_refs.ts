@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD, tableIndex, tableEnd } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, downWrite, upRead, upWrite, type Op } from '../op/prims.js';
 import { folioMaybeDmaPinned } from '../phys/folio.js';
@@ -54,14 +54,14 @@ function clearVma(kernel: Kernel, vma: Vma, isSoftDirty: boolean): void {
   const { pageTables } = kernel;
   let at = vma.start;
   while (at < vma.end) {
-    const blockEnd = Math.min(at - (at % PAGES_PER_PMD) + PAGES_PER_PMD, vma.end);
+    const blockEnd = Math.min(tableEnd(at), vma.end);
     const pmd = pageTables.findPmd(vma.mm.pgd, at);
     if (pmd !== NIL && (pageTables.flags[pmd] & PTE_LEAF) !== 0) {
       if (blockEnd - at === PAGES_PER_PMD) clearEntry(kernel, vma, pmd, isSoftDirty);
       else splitHugePmdLocked(kernel, vma, at, pmd, false);
     }
     if (pmd !== NIL && (pageTables.flags[pmd] & PTE_TABLE) !== 0) {
-      const first = pageTables.payload[pmd] * ENTRIES_PER_TABLE + (at % ENTRIES_PER_TABLE);
+      const first = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(at);
       for (let entry = first; entry < first + (blockEnd - at); entry += 1) {
         if (pageTables.flags[entry] !== 0) clearEntry(kernel, vma, entry, isSoftDirty);
       }

@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, PMD_ORDER } from '../../base/units.js';
+import { PMD_ORDER, tableEnd } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Knobs } from '../profile.js';
 import { isUffdArmed } from '../uffd/context.js';
@@ -57,7 +57,7 @@ export function anonFaultOrder(kernel: Kernel, vma: Vma, vpn: number, entry: num
 
 function isBlockEmpty(kernel: Kernel, from: number, count: number): boolean {
   const { flags } = kernel.pageTables;
-  const end = Math.min(from + count, from - (from % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE);
+  const end = Math.min(from + count, tableEnd(from));
   for (let entry = from; entry < end; entry += 1) {
     if (flags[entry] !== 0) return false;
   }

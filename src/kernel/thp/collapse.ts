@@ -1,4 +1,4 @@
-import { PAGES_PER_PMD } from '../../base/units.js';
+import { PAGES_PER_PMD, tableStart } from '../../base/units.js';
 import { EAGAIN, EINVAL, ENOMEM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
@@ -39,7 +39,7 @@ export function* madviseCollapse(kernel: Kernel, mm: Mm, start: number, end: num
 function* collapseVma(kernel: Kernel, vma: Vma, start: number, end: number): Op<number> {
   if (!mayCollapseVma(kernel, vma)) return -EINVAL;
   const first = Math.ceil(start / PAGES_PER_PMD) * PAGES_PER_PMD;
-  const last = end - (end % PAGES_PER_PMD);
+  const last = tableStart(end);
   let failed = first > last ? -EINVAL : 0;
   for (let at = first; at < last; at += PAGES_PER_PMD) {
     const result = yield* collapseBlock(kernel, vma.mm, at, SCAN_MADVISE);

@@ -1,4 +1,4 @@
-import { NIL, PAGES_PER_PMD, PMD_ORDER } from '../../base/units.js';
+import { NIL, PAGES_PER_PMD, PMD_ORDER, tableIndex } from '../../base/units.js';
 import { findCachedPage } from '../file/page_cache.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
@@ -142,7 +142,7 @@ function* retractPageTables(kernel: Kernel, mapping: AddressSpace, first: number
 }
 
 function retractTable(kernel: Kernel, vma: Vma, at: number): void {
-  if (vma.anonVma !== undefined || at % PAGES_PER_PMD !== 0) return;
+  if (vma.anonVma !== undefined || tableIndex(at) !== 0) return;
   if (at < vma.start || at + PAGES_PER_PMD > vma.end) return;
   const pmd = kernel.pageTables.findPmd(vma.mm.pgd, at);
   if (pmd === NIL || (kernel.pageTables.flags[pmd] & PTE_TABLE) === 0) return;

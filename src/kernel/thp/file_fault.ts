@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD, PMD_ORDER } from '../../base/units.js';
+import { NIL, PAGES_PER_PMD, PMD_ORDER, tableEnd, tableStart } from '../../base/units.js';
 import { cachedPageFlags, presentFlags, writtenFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
 import { folioGet, folioOrder, folioPageCount, pageIsPoisoned } from '../phys/folio.js';
@@ -23,8 +23,7 @@ function fittingStart(kernel: Kernel, vma: Vma, vpn: number, pfn: number): numbe
   const pages = folioPageCount(kernel, head);
   const first = vpn - (pfn - head);
   if (first < vma.start || first + pages > vma.end) return NIL;
-  const tableStart = vpn - (vpn % ENTRIES_PER_TABLE);
-  return first < tableStart || first + pages > tableStart + ENTRIES_PER_TABLE ? NIL : first;
+  return first < tableStart(vpn) || first + pages > tableEnd(vpn) ? NIL : first;
 }
 
 /**

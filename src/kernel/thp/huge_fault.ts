@@ -1,4 +1,4 @@
-import { NIL, PAGES_PER_PMD, PMD_ORDER } from '../../base/units.js';
+import { NIL, PAGES_PER_PMD, PMD_ORDER, tableStart } from '../../base/units.js';
 import { allocUserFolio } from '../fault/alloc.js';
 import { FAULT_WRITE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from '../fault/fault_flags.js';
 import { maybeMkwrite, presentFlags, writtenFlags } from '../fault/pte_values.js';
@@ -69,7 +69,7 @@ export function mapAnonFolioPmd(
   pmd: number,
   head: number,
 ): void {
-  folioAddNewAnonRmap(kernel, head, vma, vpn - (vpn % PAGES_PER_PMD), true);
+  folioAddNewAnonRmap(kernel, head, vma, tableStart(vpn), true);
   folioAddLruVma(kernel, head, vma);
   kernel.pageTables.payload[pmd] = head;
   kernel.pageTables.flags[pmd] = writtenFlags(vma) | PTE_LEAF;
@@ -107,7 +107,7 @@ export function* doHugePmdWrite(
     if (!canReuseHuge(kernel, head)) return splitAndFallBack(kernel, vma, vpn, pmd);
     folioMoveAnonRmap(kernel, head, vma);
     memory.flags[head] |= PG_ANON_EXCLUSIVE;
-    kernel.tracer?.pageReused?.(vma.mm, vpn - (vpn % PAGES_PER_PMD), head);
+    kernel.tracer?.pageReused?.(vma.mm, tableStart(vpn), head);
   }
   if (isWrite) {
     const flags = pageTables.flags[pmd];
@@ -127,7 +127,7 @@ function* replaceHugeZero(kernel: Kernel, vma: Vma, vpn: number, pmd: number): O
   if (failed !== 0) return VM_FAULT_OOM;
   const head = yield* allocUserFolio(kernel, vma.mm, PMD_ORDER);
   if (head === NIL) return VM_FAULT_FALLBACK;
-  const blockStart = vpn - (vpn % PAGES_PER_PMD);
+  const blockStart = tableStart(vpn);
   flushTlbRange(kernel, vma.mm, blockStart, blockStart + PAGES_PER_PMD);
   mapAnonFolioPmd(kernel, vma, vpn, pmd, head);
   return 0;

@@ -1,5 +1,5 @@
 import { fail } from '../../base/errors.js';
-import { ENTRIES_PER_TABLE, PAGES_PER_PMD } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, PAGES_PER_PMD, tableStart } from '../../base/units.js';
 import { presentFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
 import { folioPut } from '../phys/folio.js';
@@ -52,7 +52,7 @@ export function splitHugePmdLocked(
   const pmdFlags = flags[pmd];
   if (pmdFlags === 0 || (pmdFlags & PTE_TABLE) !== 0) fail(`PMD of page ${vpn} is no huge entry`);
   const pfn = payload[pmd];
-  const blockStart = vpn - (vpn % PAGES_PER_PMD);
+  const blockStart = tableStart(vpn);
   flushTlbRange(kernel, vma.mm, blockStart, blockStart + PAGES_PER_PMD);
   if (!isAnonymous(vma)) {
     dropFilePmd(kernel, vma, pmd, pfn, pmdFlags);

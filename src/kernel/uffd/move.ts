@@ -1,4 +1,4 @@
-import { NIL, PAGES_PER_PMD } from '../../base/units.js';
+import { NIL, PAGES_PER_PMD, tableIndex } from '../../base/units.js';
 import { EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, downWrite, upRead, upWrite, type Op } from '../op/prims.js';
@@ -101,8 +101,7 @@ function* moveStep(
   }
   const pmd = pageTables.flags[sourcePmd];
   if ((pmd & PTE_LEAF) !== 0) {
-    const isWhole =
-      from % PAGES_PER_PMD === 0 && to % PAGES_PER_PMD === 0 && leftPages >= PAGES_PER_PMD;
+    const isWhole = tableIndex(from) === 0 && tableIndex(to) === 0 && leftPages >= PAGES_PER_PMD;
     if (isWhole && pageTables.flags[targetPmd] === 0) {
       const moved = yield* moveHugePmd(kernel, place, sourcePmd, targetPmd);
       return moved < 0 ? moved : PAGES_PER_PMD;

@@ -1,4 +1,4 @@
-import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, NIL, tableEnd } from '../../base/units.js';
 import { EINVAL, ENOENT } from '../errno.js';
 import { mergeAccessBits } from '../fault/entry_batch.js';
 import { needsSoftDirtyFault } from '../fault/soft_dirty.js';
@@ -87,7 +87,7 @@ function changeTables(kernel: Kernel, vma: Vma, start: number, end: number, isOn
   const usesMarkers = isOn && needsMarkers(vma);
   let at = start;
   while (at < end) {
-    const blockEnd = Math.min(at - (at % ENTRIES_PER_TABLE) + ENTRIES_PER_TABLE, end);
+    const blockEnd = Math.min(tableEnd(at), end);
     const pmd = pageTables.findPmd(pgd, at);
     if (pmd !== NIL && (pageTables.flags[pmd] & PTE_LEAF) !== 0) {
       const isWhole = blockEnd - at === ENTRIES_PER_TABLE;

@@ -1,5 +1,5 @@
 import { fail } from '../../base/errors.js';
-import { PAGES_PER_PMD } from '../../base/units.js';
+import { tableIndex } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
 import { anonVmaLockWrite, anonVmaUnlockWrite } from '../rmap/anon_vma.js';
@@ -77,6 +77,6 @@ function* unlockKeys(vma: Vma, other: Vma): Op<void> {
 
 /** @kernel vma_adjust_trans_huge */
 function splitHugeBoundary(kernel: Kernel, vma: Vma, vpn: number): void {
-  if (vpn % PAGES_PER_PMD === 0 || (vma.flags & VM_HUGETLB) !== 0) return;
+  if (tableIndex(vpn) === 0 || (vma.flags & VM_HUGETLB) !== 0) return;
   splitHugePmdAddress(kernel, vma, vpn);
 }
