@@ -64,6 +64,20 @@ describe('mprotect (spec 97 §1.3, §2)', () => {
     expect([0, 8, 16].map((at) => script.flags(at).includes('ac'))).toEqual([false, true, true]);
   });
 
+  it('keeps accounting as it is where the protection stays', () => {
+    const script = new VmScript();
+    script.map(0, 4);
+    script.write(0);
+    script.protect(0, 4, 'r');
+    // The anon_vma goes, the accounting stays.
+    script.run({ op: 'mremap', p: 0, at: 0, n: 4, new: 4, to: 52, flags: 'fixed|dontunmap' });
+    expect(script.flags(0)).toBe('rd mr mw me ac');
+    expect(script.protect(0, 4, 'r')).toBe(0);
+    expect(script.flags(0)).toBe('rd mr mw me ac');
+    expect(script.protect(0, 4, 'n')).toBe(0);
+    expect(script.flags(0)).toBe('mr mw me');
+  });
+
   it('makes locked memory resident when it becomes writable', () => {
     const script = new VmScript();
     script.map(0, 4, 'r', 'locked');

@@ -68,8 +68,9 @@ function* protectVma(
   prot: number,
 ): Op<number> {
   const oldFlags = vma.flags;
+  // Nothing at all happens then: accounting stays as it is too.
+  if ((oldFlags & VM_ACCESS_FLAGS) === prot) return 0;
   const newFlags = protectedFlags(vma, prot);
-  if (newFlags === oldFlags) return 0;
   const changed = yield* modifyVmaFlags(kernel, vma, start, end, newFlags);
   if (typeof changed === 'number') return changed;
   vmStatAccount(vma.mm, oldFlags, start - end);
