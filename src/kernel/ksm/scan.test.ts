@@ -292,4 +292,19 @@ describe('a machine that never merges', () => {
     expect(script.kernel.ksm.slots).toEqual([]);
     expect(script.kernel.processes.get(0)?.mm.ksmRegistered).toBe(false);
   });
+
+  it('comes back with the next mapping of a process that merges everything', () => {
+    const script = new MachineScript();
+    script.map(0, 1);
+    script.run(
+      { op: 'prctl_merge', p: 0, on: 1 },
+      { op: 'munmap', p: 0, at: 0, n: 1 },
+      { op: 'ksm', scans: 1 },
+    );
+    expect(script.kernel.ksm.slots).toEqual([]);
+    script.map(0, 2);
+    script.write(0, 2, 7);
+    script.run({ op: 'ksm', scans: 2 });
+    expect(script.kind(0)).toBe('ksm');
+  });
 });

@@ -4,6 +4,7 @@ import { createMapping } from '../file/page_cache.js';
 import { hugetlbReserve } from '../hugetlb/reserve.js';
 import type { Kernel } from '../kernel.js';
 import { isKsmCompatible } from '../ksm/compatible.js';
+import { ksmEnter } from '../ksm/register.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
 import { OpenFile, type AddressSpace } from '../vm/address_space.js';
 import { linkFile, putMapping, unlinkFile } from '../vm/file_map.js';
@@ -167,12 +168,16 @@ function mmapVmFlags(kernel: Kernel, mm: Mm, request: MmapRequest, isHugetlb: bo
   return newVmaFlags(kernel, mm, vmFlags);
 }
 
-/** Adds what the mm and the kernel's options give to every new VMA. */
+/** Adds what the mm and the kernel's options give to every new VMA. @kernel ksm_vma_flags */
 export function newVmaFlags(kernel: Kernel, mm: Mm, flags: number): number {
   let vmFlags = flags | mm.defaultFlags;
   if (kernel.profile.softDirty) vmFlags |= VM_SOFTDIRTY;
   if ((vmFlags & (VM_SPECIAL | VM_HUGETLB)) !== 0) vmFlags &= ~(VM_LOCKED | VM_LOCKONFAULT);
-  if (mm.mergeAny && isKsmCompatible(vmFlags)) vmFlags |= VM_MERGEABLE;
+  if (mm.mergeAny && isKsmCompatible(vmFlags)) {
+    vmFlags |= VM_MERGEABLE;
+    // ksmd forgets an address space in which it finds nothing mergeable.
+    ksmEnter(kernel, mm);
+  }
   return vmFlags;
 }
 
