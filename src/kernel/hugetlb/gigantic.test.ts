@@ -90,6 +90,9 @@ describe('huge pages of 1 GiB', () => {
     expect(nodeOfPage(kernel, script.pfn(AT))).toBe(1 - from);
     expect(script.page(AT)).toMatchObject({ level: 'pud', n: 1, w: 1, d: 1, ae: 1 });
     expect(script.read(AT + 70_000)).toEqual([3]);
+    const back = { op: 'migrate_pages', p: 0, from: 1 - from, to: from } as const;
+    expect(script.answer(back)).toBe(0);
+    expect(nodeOfPage(kernel, script.pfn(AT))).toBe(from);
     checkInvariants(kernel);
   });
 

@@ -295,6 +295,30 @@ describe('invariants', () => {
     });
   }
 
+  test('vma.order rings too when a VMA of huge pages ends inside one', () => {
+    const { kernel } = machineAfter([
+      { op: 'config', key: 'hugetlb', value: 1 },
+      { op: 'mmap', p: 0, at: 512, n: 512, prot: 'rw', flags: 'private|anon|hugetlb' },
+    ]);
+    expect(findViolations(kernel)).toEqual([]);
+    vmaOf(kernel).end -= 1;
+    expect(findViolations(kernel).map(({ id }) => id)).toContain('vma.order');
+  });
+
+  test.each([
+    ['totalPages', 'total'],
+    ['dataPages', 'data'],
+    ['execPages', 'code'],
+    ['stackPages', 'stack'],
+    ['lockedPages', 'locked'],
+  ] as const)('mm.sizes rings for %s', (size, name) => {
+    const { kernel } = machineAfter(WRITTEN);
+    mmOf(kernel)[size] += 1;
+    expect(findViolations(kernel)).toEqual([
+      { id: 'mm.sizes', problems: [expect.stringContaining(`pages ${name},`)] },
+    ]);
+  });
+
   test('memory that lost its anon_vma may keep the offsets that its pages had', () => {
     const move = { op: 'mremap', p: 0, at: 0, n: 8, new: 8, to: 100, flags: 'fixed' } as const;
     const keep = { ...move, at: 100, to: 200, flags: 'fixed|dontunmap' } as const;
