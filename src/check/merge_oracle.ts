@@ -68,6 +68,7 @@ export class MergeOracle {
     const found = rangeOf(operation, result, this.machine.regionStart, mm, before);
     if (found === undefined) return [];
     const isNew = operation.op === 'mmap' || operation.op === 'brk';
+    const grows = operation.op === 'mremap' && result.ret === operation.at;
     const wrong: string[] = [];
     for (const [i, upper] of mm.vmas.entries()) {
       const lower = mm.vmas[i - 1];
@@ -81,7 +82,7 @@ export class MergeOracle {
       // Ranges are worked on upwards: of two that changed, the upper one came second.
       const [source, target] = upperChanged ? [upper, lower] : [lower, upper];
       const wasMapped = !isNew || source.start < found.start || source.end > found.end;
-      if (!isSameKind(lower, upper) || !canShare(target, source, wasMapped)) continue;
+      if (!isSameKind(lower, upper) || !canShare(target, source, wasMapped, grows)) continue;
       wrong.push(`mm ${mm.id}: ${operation.op} left the VMAs at ${lower.start} and ${at} apart`);
     }
     return wrong;
@@ -144,12 +145,13 @@ function isSameKind(lower: Vma, upper: Vma): boolean {
 
 /**
  * Whether the pages of `source` may get the anon_vmas of `target`. New memory (`wasMapped` false)
- * had none when it was to be merged, whatever it has now.
+ * had none when it was to be merged, whatever it has now. Those of a fork child are not copied; a
+ * VMA that `grows` in place keeps them.
  */
-function canShare(target: Vma, source: Vma, wasMapped: boolean): boolean {
+function canShare(target: Vma, source: Vma, wasMapped: boolean, grows: boolean): boolean {
   const own = wasMapped ? source.anonVma : undefined;
   if (target.anonVma === undefined && own === undefined) return true;
-  if (target.anonVma === undefined) return source.anonVmaChain.length === 1;
+  if (target.anonVma === undefined) return grows || source.anonVmaChain.length === 1;
   if (own === undefined) return target.anonVmaChain.length === 1;
   return target.anonVma === own;
 }

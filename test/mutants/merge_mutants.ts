@@ -60,6 +60,23 @@ export const MERGE_MUTANTS: readonly Mutant[] = [
     broken: 'vma.merged',
   },
   {
+    name: 'A46 a fork child that grows in place does not absorb what it comes up to',
+    edits: [
+      {
+        file: 'vm/vma_merge.ts',
+        rule: 'range.isGrowth === true || !isForkChild(source)',
+        wrong: '!isForkChild(source)',
+      },
+    ],
+    steps: [
+      ...written(0, 4),
+      ...forks([0, 1]),
+      { op: 'mmap', p: 1, at: 8, n: 4, prot: 'rw', flags: 'private|anon' },
+      { op: 'mremap', p: 1, at: 0, n: 4, new: 8, flags: 'none' },
+    ],
+    broken: 'vma.merged',
+  },
+  {
     name: 'A46 soft-dirty memory does not join what is clean',
     edits: [
       {

@@ -277,9 +277,8 @@ const WALK_MUTANTS: readonly UnitMutant[] = [
   {
     name: 'the walk says at once that it left a table',
     file: WALK,
-    rule: '    if (walk.vpn % ENTRIES_PER_TABLE === 0) {\n      if (walk.isLocked) yield* unlock(walk);\n      walk.flags',
-    wrong:
-      '    walk.flags |= PVMW_PGTABLE_CROSSED;\n    if (walk.vpn % ENTRIES_PER_TABLE === 0) {\n      if (walk.isLocked) yield* unlock(walk);\n      walk.flags',
+    rule: '    walk.pte += 1;\n',
+    wrong: '    walk.flags |= PVMW_PGTABLE_CROSSED;\n    walk.pte += 1;\n',
   },
   {
     name: 'any entry that is not present passes for a migration entry',
