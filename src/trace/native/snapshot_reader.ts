@@ -147,10 +147,12 @@ function forEachGroup(
   }
 }
 
-/** Runs of one process, ascending by page. */
+const NO_ROW = -1;
+
+/** Runs of one process that are not taken yet, ascending by page: a list through `#nextRow`. */
 interface ProcessRuns {
-  readonly rows: number[];
-  next: number;
+  first: number;
+  last: number;
 }
 
 /** All runs of a snapshot; the file has them by page, the snapshot wants them by process. */
@@ -163,6 +165,7 @@ class RunsByProcess {
   readonly #pfn: Float64Array;
   readonly #mapcount: Int32Array;
   readonly #exclusive: Uint8Array;
+  readonly #nextRow: Int32Array;
   #rows = 0;
 
   constructor(memory: GroupMemory, directory: string, range: readonly [number, number]) {
@@ -175,6 +178,7 @@ class RunsByProcess {
     this.#pfn = new Float64Array(rows);
     this.#mapcount = new Int32Array(rows);
     this.#exclusive = new Uint8Array(rows);
+    this.#nextRow = new Int32Array(rows);
     forEachGroup(memory, this.#path, RUN_COLUMNS, range, (values, from, to) => {
       this.#add(values, from, to);
     });
@@ -189,9 +193,14 @@ class RunsByProcess {
     copyInts(counts, this.#count, at, from, to);
     copyInts(mapcounts, this.#mapcount, at, from, to);
     let lastPid = -1;
-    let runs: ProcessRuns = { rows: [], next: 0 };
+    let runs: ProcessRuns = { first: NO_ROW, last: NO_ROW };
+    let lastKind: unknown;
+    let kind: RunKind | undefined;
     for (let row = from; row < to; row += 1) {
-      const kind = KIND_OF.get(kinds[row]);
+      if (kinds[row] !== lastKind) {
+        lastKind = kinds[row];
+        kind = KIND_OF.get(lastKind);
+      }
       if (kind === undefined) throw inputError(`${this.#path}: unknown kind ${kinds[row]}`);
       const target = at + row - from;
       this.#kind[target] = kind;
@@ -201,7 +210,10 @@ class RunsByProcess {
         lastPid = pid;
         runs = this.#runsOf(pid);
       }
-      runs.rows.push(target);
+      if (runs.first === NO_ROW) runs.first = target;
+      else this.#nextRow[runs.last] = target;
+      runs.last = target;
+      this.#nextRow[target] = NO_ROW;
     }
     this.#rows = at + to - from;
   }
@@ -209,7 +221,7 @@ class RunsByProcess {
   #runsOf(pid: number): ProcessRuns {
     let runs = this.#byPid.get(pid);
     if (runs === undefined) {
-      runs = { rows: [], next: 0 };
+      runs = { first: NO_ROW, last: NO_ROW };
       this.#byPid.set(pid, runs);
     }
     return runs;
@@ -219,8 +231,8 @@ class RunsByProcess {
   addTo(builder: SnapshotBuilder, pid: number, endPage: number): void {
     const runs = this.#byPid.get(pid);
     if (runs === undefined) return;
-    for (; runs.next < runs.rows.length; runs.next += 1) {
-      const row = runs.rows[runs.next] ?? 0;
+    for (let row = runs.first; row !== NO_ROW; row = this.#nextRow[row] ?? NO_ROW) {
+      runs.first = row;
       const page = this.#page[row] ?? 0;
       if (page >= endPage) return;
       builder.addRun(
@@ -232,12 +244,14 @@ class RunsByProcess {
         this.#exclusive[row] === 1,
       );
     }
+    runs.first = NO_ROW;
   }
 
   checkAllTaken(): void {
-    for (const [pid, { next, rows }] of this.#byPid) {
-      if (next < rows.length)
+    for (const [pid, { first }] of this.#byPid) {
+      if (first !== NO_ROW) {
         throw inputError(`${this.#path}: process ${pid} has runs outside of VMAs`);
+      }
     }
   }
 }
