@@ -9,10 +9,12 @@ const MODULES: Readonly<Record<string, string>> = {
   'kernel/walk.js': `import { FLAG, NIL } from '../base/units.js';
 export function walk(word) { return (word & FLAG) === 0 ? NIL : word; }\n`,
   'trace/path.js': "export const fileOf = (name) => name + '.jsonl';\n",
+  'trace/line.js': 'export const lineOf = (text) => text + 1;\n',
   'trace/read.js': `import { readFileSync } from 'node:fs';
 import { walk } from '../kernel/walk.js';
 import { fileOf } from './path.js';
-export function read(name) { return walk(readFileSync(fileOf(name)).length); }\n`,
+import { lineOf } from './line.js';
+export function read(name) { return lineOf(walk(readFileSync(fileOf(name)).length)); }\n`,
 };
 
 let root = '';
@@ -34,10 +36,12 @@ describe('bundle', () => {
     expect(engine).toMatch(/\(word & 16\) === 0 \? -1 : word/);
   });
 
-  it('keeps the engine free of what a browser lacks', async () => {
+  it('keeps what a browser lacks out of what can do without', async () => {
     const files = await bundle(root, Object.keys(MODULES));
     expect(files.get('bundle/engine.js')).not.toMatch(/\bimport\b/);
-    expect(files.get('bundle/recordings.js')).toMatch(/from ['"]node:fs['"]/);
+    expect(files.get('bundle/analysis.js')).toMatch(/lineOf/);
+    expect(files.get('bundle/analysis.js')).not.toMatch(/node:/);
+    expect(files.get('trace/read.js')).toMatch(/from ['"]node:fs['"]/);
   });
 
   it('leaves the exports of every module at its path', async () => {

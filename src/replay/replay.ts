@@ -1,5 +1,4 @@
 import { RmapError } from '../base/errors.js';
-import { openRecording } from '../trace/open.js';
 import type { Recording } from '../trace/recording.js';
 import type { Snapshot } from '../trace/snapshot.js';
 import type { SnapshotComparison } from './compare.js';
@@ -35,11 +34,6 @@ export interface ReplayResult {
 const MOST_MEMORY_PAGES = 2 ** 24;
 /** 256 GiB in page-table entries: a larger number is damage. */
 const MOST_SNAPSHOT_PAGES = 2 ** 26;
-
-/** Opens a recording and replays it. */
-export async function replayPath(path: string, options: ReplayOptions = {}): Promise<ReplayResult> {
-  return replay(await openRecording(path), options);
-}
 
 /**
  * Drives a machine through a recording: its system calls, faults, forks and exits, in the order in
