@@ -28,6 +28,9 @@ export class IntervalPool {
   private right = new Int32Array(64);
   private parent = new Int32Array(64);
   private color = new Uint8Array(64);
+  /** Neighbours in order: most walks go on with the next row. */
+  private successor = new Int32Array(64);
+  private predecessor = new Int32Array(64);
   /** Work counter: nodes looked at by searches. */
   visited = 0;
 
@@ -94,21 +97,45 @@ export class IntervalPool {
     this.right[row] = NIL;
     this.parent[row] = parent;
     this.color[row] = RED;
+    this.link(row, parent, wentLeft);
     if (parent === NIL) tree.root = row;
     else if (wentLeft) this.left[parent] = row;
     else this.right[parent] = row;
     this.balanceInsert(tree, row);
   }
 
+  /** Puts a row between its neighbours in order, one of which is its parent. */
+  private link(row: number, parent: number, wentLeft: boolean): void {
+    const { successor, predecessor } = this;
+    let before: number = NIL;
+    let after: number = NIL;
+    if (parent !== NIL) {
+      before = wentLeft ? predecessor[parent] : parent;
+      after = wentLeft ? parent : successor[parent];
+    }
+    predecessor[row] = before;
+    successor[row] = after;
+    if (before !== NIL) successor[before] = row;
+    if (after !== NIL) predecessor[after] = row;
+  }
+
+  private unlink(row: number): void {
+    const { successor, predecessor } = this;
+    const before = predecessor[row];
+    const after = successor[row];
+    if (before !== NIL) successor[before] = after;
+    if (after !== NIL) predecessor[after] = before;
+  }
+
   /** Takes a row out of its tree. */
   remove(tree: IntervalTree, row: number): void {
+    this.unlink(row);
     const { left, right, parent, color } = this;
     let child: number;
     let fixParent: number;
     let removedColor: number;
     if (left[row] !== NIL && right[row] !== NIL) {
-      let successor = right[row];
-      while (left[successor] !== NIL) successor = left[successor];
+      const successor = this.successor[row];
       removedColor = color[successor];
       child = right[successor];
       if (parent[successor] === row) {
@@ -157,6 +184,15 @@ export class IntervalPool {
 
   /** Next row in order that overlaps [first, last], or NIL. @kernel interval_tree_iter_next */
   iterNext(row: number, first: number, last: number): number {
+    const { start } = this;
+    const lasts = this.last;
+    const next = this.successor[row];
+    if (next === NIL || start[next] > last) return NIL;
+    return lasts[next] >= first ? next : this.searchBehind(next, first, last);
+  }
+
+  /** First row in order behind `row` that overlaps: the tree skips those that end too early. */
+  private searchBehind(row: number, first: number, last: number): number {
     const { right, parent, start, subtreeLast } = this;
     const lasts = this.last;
     let at = row;
@@ -228,7 +264,28 @@ export class IntervalPool {
     if (this.parent[tree.root] !== NIL) return `root row ${tree.root} has a parent`;
     if (this.color[tree.root] === RED) return `root row ${tree.root} is red`;
     const problem = this.checkBelow(tree.root);
-    return typeof problem === 'string' ? problem : undefined;
+    return typeof problem === 'string' ? problem : this.checkOrder(tree.root);
+  }
+
+  /** What is wrong with the neighbours in order, compared with the tree. */
+  private checkOrder(root: number): string | undefined {
+    const { left, right, successor, predecessor } = this;
+    const above: number[] = [];
+    let before: number = NIL;
+    let at = root;
+    while (at !== NIL || above.length > 0) {
+      for (; at !== NIL; at = left[at]) above.push(at);
+      const row = above.pop() ?? NIL;
+      if (predecessor[row] !== before) return `row ${row} has another neighbour than ${before}`;
+      if (before !== NIL && successor[before] !== row) {
+        return `row ${before} has another neighbour than ${row}`;
+      }
+      before = row;
+      at = right[row];
+    }
+    return before === NIL || successor[before] === NIL
+      ? undefined
+      : `row ${before} is not the last`;
   }
 
   /** Black height below a row, or what is wrong. Depth is bounded by the balance it checks. */
@@ -401,6 +458,8 @@ export class IntervalPool {
     this.subtreeLast = copyFloats(this.subtreeLast);
     this.left = copyInts(this.left);
     this.right = copyInts(this.right);
+    this.successor = copyInts(this.successor);
+    this.predecessor = copyInts(this.predecessor);
     this.parent = copyInts(this.parent);
     const color = new Uint8Array(length);
     color.set(this.color);
