@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MachineScript } from '../../../test/support/machine_script.js';
+import { checkInvariants } from '../invariants/index.js';
 import type { Operation } from '../operation.js';
 
 // @covers move_pages_pte, move_pages_huge_pmd, validate_move_areas, move_present_pte
@@ -144,6 +145,47 @@ describe('huge pages', () => {
     expect(script.answer(move(0, 4, 1024))).toBe('EBUSY');
     const page = script.page(0);
     expect(page?.k === 'page' && [page.level, page.folioState?.order]).toEqual(['pte', 9]);
+  });
+});
+
+describe('mapped pages of a large folio', () => {
+  /** Two areas of 32 pages; the first folio of 16 at 512 is written. */
+  function largeFolio(): MachineScript {
+    const script = new MachineScript();
+    script.run({ op: 'config', key: 'mthp.64kB', value: 'always' });
+    script.map(512, 64);
+    script.write(512, 16, 6);
+    return script;
+  }
+
+  it('are refused where the first page is shared, exclusive or not', () => {
+    const script = largeFolio();
+    script.fork(0, 1);
+    script.run({ op: 'exit', p: 1 });
+    script.write(515, 1, 7);
+    expect(script.bits(515)).toBe('wde');
+    expect(script.answer(move(515, 1, 560))).toBe('EBUSY');
+    script.write(512, 1, 8);
+    // The folio is split now, and then the page itself is asked.
+    expect(script.answer(move(514, 1, 560))).toBe('EBUSY');
+    expect(script.answer(move(515, 1, 560))).toBe(0);
+    expect(script.read(560)).toEqual([7]);
+    checkInvariants(script.kernel);
+  });
+
+  it('are split, shared as they are, where the first page was exclusive when it went', () => {
+    const script = largeFolio();
+    script.write(516, 1, 0);
+    script.run({ op: 'madvise', p: 0, at: 512, n: 1, advice: 'dontneed' });
+    script.fork(0, 1);
+    expect(script.answer(move(515, 1, 560))).toBe('EBUSY');
+    // A page of zeros became the zero page, which may go.
+    expect(script.answer(move(516, 1, 560))).toBe(0);
+    expect([script.read(515, 2), script.read(515, 2, 1)]).toEqual([
+      [6, 0],
+      [6, 0],
+    ]);
+    checkInvariants(script.kernel);
   });
 });
 

@@ -48,8 +48,9 @@ export function* movePte(kernel: Kernel, place: MovePlace, allowHoles: boolean):
     return yield* moveZeroPte(kernel, place, entry, targetEntry);
   }
   const page = pageTables.payload[entry];
-  if ((memory.flags[page] & PG_ANON_EXCLUSIVE) === 0) return -EBUSY;
   const head = memory.folioOf(page);
+  // Linux asks the first page of a large folio, mapped or not; after the split each page itself.
+  if ((memory.flags[head] & PG_ANON_EXCLUSIVE) === 0) return -EBUSY;
   if (memory.isLarge(head)) {
     folioGet(kernel, head);
     const failed = yield* splitFolio(kernel, head, page);
