@@ -1,7 +1,11 @@
 /*
- * Does one operation on pages of its own, and prints how long the running kernel took for it.
+ * Does operations on pages of its own, each in a new process, and prints how long the running
+ * kernel took for it.
  *
- *   kernel_operations OPERATION PAGES        prints nanoseconds
+ *   kernel_operations        reads lines "OPERATION PAGES", answers each with nanoseconds
+ *
+ * It lives as long as the benchmark does: a process that is spawned for every operation would
+ * leave the benchmark's own memory to be copied on write, in the middle of what it measures.
  *
  * The operations are those of engine.bench.ts, prepared in the same way. Huge pages are kept out,
  * so that every page is a small one, as there.
@@ -120,12 +124,34 @@ static long long measure(const char *operation, size_t bytes)
 	return end - start;
 }
 
-int main(int argc, char **argv)
+/* Measures in a child, so that every operation starts in a fresh address space. */
+static int answer(const char *operation, size_t bytes)
 {
-	if (argc != 3 || atol(argv[2]) < 1) {
-		fprintf(stderr, "usage: kernel_operations OPERATION PAGES\n");
-		return 2;
+	int status;
+	pid_t child = fork();
+
+	if (child < 0)
+		die("fork");
+	if (child == 0) {
+		printf("%lld\n", measure(operation, bytes));
+		fflush(stdout);
+		_exit(0);
 	}
-	printf("%lld\n", measure(argv[1], (size_t)atol(argv[2]) * PAGE_BYTES));
+	if (waitpid(child, &status, 0) != child)
+		die("waitpid");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int main(void)
+{
+	char operation[32];
+	long pages;
+
+	while (scanf("%31s %ld", operation, &pages) == 2) {
+		int status = pages < 1 ? 2 : answer(operation, (size_t)pages * PAGE_BYTES);
+
+		if (status)
+			return status;
+	}
 	return 0;
 }

@@ -1,8 +1,9 @@
 /** The running kernel as the other program: the same operations, done by a C program. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Trial, Variant } from './harness.js';
 
@@ -11,7 +12,12 @@ const SOURCE = fileURLToPath(new URL('../../bench/kernel_operations.c', import.m
 /** Operations of `kernel_operations.c`. */
 export type KernelOperation = 'touch' | 'reuse' | 'copy' | 'fork' | 'zap' | 'mprotect' | 'mremap';
 
-let program: string | undefined;
+/** Tells a benchmark's own process where the program is. */
+const PROGRAM_VARIABLE = 'RMAP_BENCH_KERNEL_OPERATIONS';
+
+let program = process.env[PROGRAM_VARIABLE];
+let ownsProgram = false;
+let running: ChildProcessWithoutNullStreams | undefined;
 /** Why there is no comparison with the kernel here; undefined if there is. */
 export let kernelReason: string | undefined;
 
@@ -24,9 +30,22 @@ function compiled(): string | undefined {
   }
   const path = join(mkdtempSync(join(tmpdir(), 'rmap-bench-')), 'kernel_operations');
   const { status, stderr } = spawnSync('cc', ['-O2', '-o', path, SOURCE], { encoding: 'utf8' });
-  if (status === 0) program = path;
-  else kernelReason = `no C compiler could be used: ${stderr ?? 'cc is not there'}`.trim();
+  ownsProgram = true;
+  program = path;
+  if (status === 0) process.env[PROGRAM_VARIABLE] = path;
+  else removeProgram();
+  if (status !== 0)
+    kernelReason = `no C compiler could be used: ${stderr ?? 'cc is not there'}`.trim();
   return program;
+}
+
+/** Ends the program, and removes it if this process made it. */
+export function removeProgram(): void {
+  running?.kill();
+  running = undefined;
+  if (ownsProgram && program !== undefined) rmSync(dirname(program), { recursive: true });
+  ownsProgram = false;
+  program = undefined;
 }
 
 /** The kernel doing an operation on as many pages; none where it cannot be asked. */
@@ -39,12 +58,23 @@ export function kernelVariants(operation: KernelOperation): Variant[] {
 function kernelTrial(path: string, operation: KernelOperation, pages: number): Trial {
   let elapsedNs = 0;
   return {
-    run() {
-      const result = spawnSync(path, [operation, String(pages)], { encoding: 'utf8' });
-      if (result.status !== 0) throw new Error(`kernel_operations ${operation}: ${result.stderr}`);
-      elapsedNs = Number(result.stdout);
+    async run() {
+      elapsedNs = await ask(path, `${operation} ${pages}`);
       return 0;
     },
     elapsedNs: () => elapsedNs,
   };
+}
+
+/** One question to the program, which ends with this process. */
+async function ask(path: string, question: string): Promise<number> {
+  running ??= spawn(path);
+  const { stdin, stdout, stderr } = running;
+  stdin.write(`${question}\n`);
+  const answer = await Promise.race([once(stdout, 'data'), once(running, 'exit')]);
+  const elapsedNs = Number(String(answer[0]));
+  if (!Number.isFinite(elapsedNs) || String(answer[0]).at(-1) !== '\n') {
+    throw new Error(`kernel_operations, ${question}: ${String(stderr.read() ?? answer[0])}`);
+  }
+  return elapsedNs;
 }
