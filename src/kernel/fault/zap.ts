@@ -19,6 +19,7 @@ import {
   PTE_UFFD_WP,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
+import { flagsAlike } from '../pgtable/entry_run.js';
 import { folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
 import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
@@ -103,7 +104,11 @@ function zapPtes(
   const isLocked = (vma.flags & VM_LOCKED) !== 0;
   for (let entry = from; entry < to; entry += 1) {
     const pte = flags[entry];
-    if (pte === 0) continue;
+    if (pte === 0) {
+      // A tight loop of its own: tables are often empty behind a move.
+      entry += flagsAlike(flags, entry, to, 0) - 1;
+      continue;
+    }
     if ((pte & PTE_PRESENT) === 0) {
       zapNonPresent(kernel, vma, entry, pte, options);
       continue;
