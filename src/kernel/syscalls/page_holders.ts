@@ -1,5 +1,5 @@
 import { NIL } from '../../base/units.js';
-import { EFAULT, ENOENT, ESRCH } from '../errno.js';
+import { EAGAIN, EFAULT, ENOENT, ESRCH } from '../errno.js';
 import { FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_TOUCH, FOLL_WRITE } from '../fault/gup_flags.js';
 import { gupFast } from '../fault/gup_fast.js';
 import { getUserPage } from '../fault/gup.js';
@@ -140,9 +140,14 @@ export function readPinned(kernel: Kernel, processId: number, key: number): numb
   return holder === undefined ? [] : holder.pfns.map((pfn) => kernel.memory.content[pfn]);
 }
 
+/** Pages that a pipe of default size holds. @kernel PIPE_DEF_BUFFERS */
+const PIPE_PAGES = 16;
+
 /**
- * vmsplice(2): puts references to pages into a pipe without copying. Returns the number of pages
- * taken, or -EFAULT if there is none.
+ * vmsplice(2): puts references to pages into a pipe without copying, without waiting for room.
+ * Pages are got in rounds, each of which may end early and tries the fast path first. Returns the
+ * number of pages taken, -EAGAIN if the pipe is full, or -EFAULT if there is no page.
+ * @kernel iter_to_pipe
  */
 export function* splicePages(
   kernel: Kernel,
@@ -153,17 +158,31 @@ export function* splicePages(
 ): Op<number> {
   const process = kernel.processes.get(processId);
   if (process === undefined) return -ESRCH;
+  const old = process.pipes.get(key);
+  if (old !== undefined && old.pfns.length >= PIPE_PAGES) return -EAGAIN;
+  const room = PIPE_PAGES - (old?.pfns.length ?? 0);
   const pfns: number[] = [];
-  const done = yield* getUserPagesFast(kernel, process.mm, vpn, count, FOLL_GET, pfns);
-  if (done === 0) return -EFAULT;
-  let holder = process.pipes.get(key);
+  while (pfns.length < Math.min(room, count)) {
+    const got: number[] = [];
+    const wanted = Math.min(count - pfns.length, PIPE_PAGES);
+    const at = vpn + pfns.length;
+    if ((yield* getUserPagesFast(kernel, process.mm, at, wanted, FOLL_GET, got)) <= 0) break;
+    const kept = Math.min(got.length, room - pfns.length);
+    for (const pfn of got.slice(0, kept)) pfns.push(pfn);
+    // These were touched all the same.
+    for (const pfn of got.slice(kept)) {
+      gupPutFolio(kernel, kernel.memory.folioOf(pfn), 1, FOLL_GET);
+    }
+  }
+  if (pfns.length === 0) return -EFAULT;
+  let holder = old;
   if (holder === undefined) {
     holder = new PageHolder();
     holder.descriptors = 1;
     process.pipes.set(key, holder);
   }
   for (const pfn of pfns) holder.pfns.push(pfn);
-  return done;
+  return pfns.length;
 }
 
 /**
