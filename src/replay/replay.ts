@@ -1,4 +1,5 @@
 import { RmapError } from '../base/errors.js';
+import type { EventBatch } from '../trace/event.js';
 import type { Recording } from '../trace/recording.js';
 import type { Snapshot } from '../trace/snapshot.js';
 import type { SnapshotComparison } from './compare.js';
@@ -56,10 +57,7 @@ export async function replay(
   const run = new Run(recording, lineariser, driver, options);
   let events = 0;
   for await (const batch of recording.events()) {
-    for (let row = 0; row < batch.length; row += 1) {
-      lineariser.push(batch, row);
-      if (!run.drain()) break;
-    }
+    run.take(batch);
     events = batch.firstIndex + batch.length;
     options.onProgress?.(events);
     if (run.isDone) break;
@@ -117,6 +115,14 @@ class Run {
     this.driver = driver;
     this.until = options.until;
     this.skipUntil = options.from;
+  }
+
+  /** Takes in the events of a batch, as far as they are wanted. */
+  take(batch: EventBatch): void {
+    for (let row = 0; row < batch.length; row += 1) {
+      this.lineariser.push(batch, row);
+      if (!this.drain()) return;
+    }
   }
 
   /** Returns whether more events are wanted. */

@@ -139,14 +139,20 @@ class TableCursor {
     this.#nextGroup += 1;
     const seq = this.#columns[0];
     if (!(seq instanceof Int32Array)) throw inputError(`${this.#path}: no sequence numbers`);
+    this.#lastSeq = this.#checkOrder(seq);
+    this.#seq = seq;
+    this.#row = 0;
+  }
+
+  /** The last of the numbers, which must ascend. By index: an iterator is slow until it is hot. */
+  #checkOrder(seq: Int32Array): number {
     let last = this.#lastSeq;
-    for (const number of seq) {
+    for (let row = 0; row < seq.length; row += 1) {
+      const number = seq[row] ?? 0;
       if (number <= last) throw inputError(`${this.#path}: event ${number} stands behind ${last}`);
       last = number;
     }
-    this.#lastSeq = last;
-    this.#seq = seq;
-    this.#row = 0;
+    return last;
   }
 
   #scatter(batch: MutableBatch, piece: Piece): void {
