@@ -104,6 +104,9 @@ export function copyEntries(
   return copied;
 }
 
+/** More references than a page can have: nobody pins where no pin was ever taken. */
+const NEVER_PINNED = 0x7fff_ffff;
+
 /** @kernel copy_pte_range */
 function copyPtes(
   kernel: Kernel,
@@ -126,7 +129,7 @@ function copyPtes(
     ((parent.flags & VM_SHARED) !== 0 ? PTE_DIRTY : 0) |
     (keepsUffdWp ? 0 : PTE_UFFD_WP);
   const parentClears = isCow ? PTE_WRITE : 0;
-  const { hasPinned } = parent.mm;
+  const pinnedReferences = parent.mm.hasPinned ? GUP_PIN_COUNTING_BIAS : NEVER_PINNED;
   const length = blockEnd - vpn;
   let copied = 0;
   for (let i = 0; i < length; i += 1) {
@@ -137,7 +140,7 @@ function copyPtes(
       length - i,
       ~parentClears,
       ~childClears,
-      hasPinned,
+      pinnedReferences,
     );
     child.mm.rss[MM_ANONPAGES] += shared;
     copied += shared;
@@ -178,7 +181,7 @@ function shareAnonRun(
   most: number,
   parentKeeps: number,
   childKeeps: number,
-  hasPinned: boolean,
+  pinnedReferences: number,
 ): number {
   const { pageTables } = kernel;
   const { flags } = pageTables;
@@ -187,7 +190,7 @@ function shareAnonRun(
     const pte = flags[from + done];
     if ((pte & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) break;
     // Neighbours mostly have the same flags: then the entries are written together.
-    const length = shareAlike(kernel, from + done, most - done, pte, hasPinned);
+    const length = shareAlike(kernel, from + done, from + most, pte, pinnedReferences);
     if (length === 0) break;
     copyWords(pageTables.payload, from + done, to + done, length);
     if ((pte & parentKeeps) !== pte) fillFlags(flags, pte & parentKeeps, from + done, length);
@@ -197,31 +200,36 @@ function shareAnonRun(
   return done;
 }
 
-/** The folios below entries with the flags `pte`, from `from` on. Returns how many were shared. */
+/**
+ * The folios below the entries [from, to) as long as these have the flags `pte`. An exclusive one
+ * with that many references may be pinned: it is not shared. Returns how many were shared.
+ */
 function shareAlike(
   kernel: Kernel,
   from: number,
-  most: number,
+  to: number,
   pte: number,
-  hasPinned: boolean,
+  pinnedReferences: number,
 ): number {
   const { payload, flags } = kernel.pageTables;
   const { refcount, mapcount, mapping, flags: pageFlags } = kernel.memory;
-  for (let i = 0; i < most; i += 1) {
-    if (flags[from + i] !== pte) return i;
-    const pfn = payload[from + i];
+  let entry = from;
+  for (; entry < to; entry += 1) {
+    if (flags[entry] !== pte) break;
+    const pfn = payload[entry];
     const page = pageFlags[pfn];
-    if ((page & (PG_HEAD | PG_TAIL)) !== 0) return i;
+    if ((page & (PG_HEAD | PG_TAIL)) !== 0) break;
+    const references = refcount[pfn];
     if ((page & PG_ANON_EXCLUSIVE) !== 0) {
-      if (hasPinned && refcount[pfn] >= GUP_PIN_COUNTING_BIAS) return i;
+      if (references >= pinnedReferences) break;
       pageFlags[pfn] = page & ~PG_ANON_EXCLUSIVE;
     } else if ((mapping[pfn] & MAPPING_ANON) === 0) {
-      return i;
+      break;
     }
     mapcount[pfn] += 1;
-    refcount[pfn] += 1;
+    refcount[pfn] = references + 1;
   }
-  return most;
+  return entry - from;
 }
 
 /** The page is shared: the caller writes the child's entry. */
