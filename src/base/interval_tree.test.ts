@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { checkIntervalTree } from './interval_tree_check.js';
 import { IntervalPool } from './interval_tree.js';
 import { NIL } from './units.js';
 
@@ -84,7 +85,7 @@ describe('IntervalPool', () => {
         }
         const last = a + Math.floor(b / 4);
         expect(query(pool, tree, a, last)).toEqual(slow.query(a, last));
-        expect(pool.check(tree)).toBeUndefined();
+        expect(checkIntervalTree(pool, tree)).toBeUndefined();
         expect(inOrder(pool, tree)).toEqual(slow.intervals.map(({ row }) => row));
       }
     };
@@ -112,7 +113,7 @@ describe('IntervalPool', () => {
     for (let i = 0; i < 200; i += 1) pool.insert(i % 2 === 0 ? even : odd, pool.alloc(), i, i);
     expect(inOrder(pool, even)).toHaveLength(100);
     expect(query(pool, odd, 10, 14)).toEqual([11, 13]);
-    expect(pool.check(even) ?? pool.check(odd)).toBeUndefined();
+    expect(checkIntervalTree(pool, even) ?? checkIntervalTree(pool, odd)).toBeUndefined();
   });
 
   it('looks at few nodes of a large tree', () => {
@@ -138,9 +139,23 @@ describe('IntervalPool', () => {
     const tree = IntervalPool.tree();
     for (let i = 0; i < 8; i += 1) pool.insert(tree, pool.alloc(), i, i);
     pool.start[3] = 100;
-    expect(pool.check(tree)).toMatch(/row \d+ starts/);
+    expect(checkIntervalTree(pool, tree)).toMatch(/row \d+ starts/);
     pool.start[3] = 3;
     pool.last[5] = 50;
-    expect(pool.check(tree)).toMatch(/subtree last/);
+    expect(checkIntervalTree(pool, tree)).toMatch(/subtree last/);
+  });
+
+  it('says which rows have lost their neighbour', () => {
+    const pool = new IntervalPool();
+    const tree = IntervalPool.tree();
+    for (let i = 0; i < 8; i += 1) pool.insert(tree, pool.alloc(), i, i);
+    pool.successor[2] = 4;
+    expect(checkIntervalTree(pool, tree)).toBe('row 2 is not followed by row 3');
+    pool.successor[2] = 3;
+    pool.predecessor[5] = 3;
+    expect(checkIntervalTree(pool, tree)).toBe('row 5 does not follow row 4');
+    pool.predecessor[5] = 4;
+    pool.successor[7] = 0;
+    expect(checkIntervalTree(pool, tree)).toBe('row 7 is followed by none of its tree');
   });
 });

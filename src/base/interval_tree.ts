@@ -1,8 +1,8 @@
 import { NIL } from './units.js';
 import { RowPool } from './row_pool.js';
 
-const BLACK = 0;
-const RED = 1;
+export const BLACK = 0;
+export const RED = 1;
 
 /** One tree: its root row. Rows belong to an `IntervalPool`. */
 export interface IntervalTree {
@@ -24,13 +24,14 @@ export class IntervalPool {
   last = new Float64Array(64);
   /** Largest `last` in the subtree. @kernel anon_vma_chain.rb_subtree_last */
   subtreeLast = new Float64Array(64);
-  private left = new Int32Array(64);
-  private right = new Int32Array(64);
-  private parent = new Int32Array(64);
-  private color = new Uint8Array(64);
+  /** Roots of the subtrees with smaller and with larger starts, or NIL. */
+  left = new Int32Array(64);
+  right = new Int32Array(64);
+  parent = new Int32Array(64);
+  color = new Uint8Array(64);
   /** Neighbours in order: most walks go on with the next row. */
-  private successor = new Int32Array(64);
-  private predecessor = new Int32Array(64);
+  successor = new Int32Array(64);
+  predecessor = new Int32Array(64);
   /** Work counter: nodes looked at by searches. */
   visited = 0;
 
@@ -165,16 +166,6 @@ export class IntervalPool {
     if (removedColor === BLACK) this.balanceRemove(tree, child, fixParent);
   }
 
-  /** Root of the subtree with smaller starts, or NIL; for searches of another kind. */
-  leftOf(row: number): number {
-    return this.left[row];
-  }
-
-  /** Root of the subtree with larger starts, or NIL. */
-  rightOf(row: number): number {
-    return this.right[row];
-  }
-
   /** First row in order that overlaps [first, last], or NIL. @kernel interval_tree_iter_first */
   iterFirst(tree: IntervalTree, first: number, last: number): number {
     const root = tree.root;
@@ -253,65 +244,6 @@ export class IntervalPool {
       up = this.parent[at];
     }
     return up;
-  }
-
-  /**
-   * Checks order, augmentation, parent links and red-black balance. Returns what is wrong first,
-   * or undefined. Linear; for invariants and tests.
-   */
-  check(tree: IntervalTree): string | undefined {
-    if (tree.root === NIL) return undefined;
-    if (this.parent[tree.root] !== NIL) return `root row ${tree.root} has a parent`;
-    if (this.color[tree.root] === RED) return `root row ${tree.root} is red`;
-    const problem = this.checkBelow(tree.root);
-    return typeof problem === 'string' ? problem : this.checkOrder(tree.root);
-  }
-
-  /** What is wrong with the neighbours in order, compared with the tree. */
-  private checkOrder(root: number): string | undefined {
-    const { left, right, successor, predecessor } = this;
-    const above: number[] = [];
-    let before: number = NIL;
-    let at = root;
-    while (at !== NIL || above.length > 0) {
-      for (; at !== NIL; at = left[at]) above.push(at);
-      const row = above.pop() ?? NIL;
-      if (predecessor[row] !== before) return `row ${row} has another neighbour than ${before}`;
-      if (before !== NIL && successor[before] !== row) {
-        return `row ${before} has another neighbour than ${row}`;
-      }
-      before = row;
-      at = right[row];
-    }
-    return before === NIL || successor[before] === NIL
-      ? undefined
-      : `row ${before} is not the last`;
-  }
-
-  /** Black height below a row, or what is wrong. Depth is bounded by the balance it checks. */
-  private checkBelow(row: number): number | string {
-    if (row === NIL) return 1;
-    const { left, right, start, subtreeLast } = this;
-    let most = this.last[row];
-    for (const child of [left[row], right[row]]) {
-      if (child === NIL) continue;
-      if (this.parent[child] !== row) return `row ${child} does not point to its parent ${row}`;
-      if (this.color[row] === RED && this.color[child] === RED)
-        return `red row ${row} has a red child`;
-      most = Math.max(most, subtreeLast[child]);
-    }
-    if (left[row] !== NIL && start[left[row]] > start[row])
-      return `row ${row} starts before its left child`;
-    if (right[row] !== NIL && start[right[row]] < start[row])
-      return `row ${row} starts after its right child`;
-    if (subtreeLast[row] !== most)
-      return `row ${row} says subtree last ${subtreeLast[row]}, not ${most}`;
-    const leftHeight = this.checkBelow(left[row]);
-    if (typeof leftHeight === 'string') return leftHeight;
-    const rightHeight = this.checkBelow(right[row]);
-    if (typeof rightHeight === 'string') return rightHeight;
-    if (leftHeight !== rightHeight) return `black heights below row ${row} differ`;
-    return leftHeight + (this.color[row] === BLACK ? 1 : 0);
   }
 
   /** Updates rows from `from` upwards until one stays as it was, or `end` is reached. */

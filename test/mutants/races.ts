@@ -101,8 +101,8 @@ export const RACES: readonly Race[] = [
     setting: [
       {
         file: 'fault/copy_page_range.ts',
-        rule: 'const { hasPinned } = parent.mm;',
-        wrong: 'const { hasPinned } = child.mm;',
+        rule: 'parent.mm.hasPinned ? GUP_PIN_COUNTING_BIAS',
+        wrong: 'child.mm.hasPinned ? GUP_PIN_COUNTING_BIAS',
       },
       {
         file: 'syscalls/fork.ts',

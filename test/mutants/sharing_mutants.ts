@@ -130,7 +130,7 @@ export const SHARING_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'fault/copy_page_range.ts',
-        rule: 'if (hasPinned && refcount[pfn] >= GUP_PIN_COUNTING_BIAS) return i;',
+        rule: 'if (references >= pinnedReferences) break;',
         wrong: '',
       },
       {

@@ -1,3 +1,4 @@
+import { checkIntervalTree } from '../../src/base/interval_tree_check.js';
 import type { IntervalTree } from '../../src/base/interval_tree.js';
 import { NIL } from '../../src/base/units.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
@@ -37,7 +38,7 @@ function chainProblems(kernel: Kernel, vma: Vma): string[] {
   if (vma.file !== undefined) {
     if (kernel.vmaOfRow[vma.sharedRow] !== vma) problems.push(`${name} has another's i_mmap row`);
     if (!hasKey(kernel, vma.sharedRow, vma)) problems.push(`${name} has an old i_mmap key`);
-    const wrong = intervals.check(vma.file.mapping.iMmap);
+    const wrong = checkIntervalTree(intervals, vma.file.mapping.iMmap);
     if (wrong !== undefined) problems.push(`${name}: ${wrong}`);
   }
   const own = vma.anonVma;
@@ -100,7 +101,7 @@ function anonVmaProblems(kernel: Kernel, vmas: readonly Vma[]): string[] {
   const live = kernel.anonVmas.filter(({ refcount }) => refcount !== 0);
   for (const anonVma of live) {
     const { id, tree } = anonVma;
-    const wrong = intervals.check(tree);
+    const wrong = checkIntervalTree(intervals, tree);
     if (wrong !== undefined) problems.push(`anon_vma ${id}: ${wrong}`);
     const onTree = rowCount(kernel, tree);
     const connected = vmas.filter((vma) => vma.anonVmaChain.some((avc) => avc.anonVma === anonVma));

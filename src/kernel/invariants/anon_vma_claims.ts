@@ -1,4 +1,5 @@
 /** The graph of anon_vmas and the interval trees (spec 90 A5). */
+import { checkIntervalTree } from '../../base/interval_tree_check.js';
 import type { IntervalTree } from '../../base/interval_tree.js';
 import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
@@ -197,11 +198,12 @@ export const ANON_VMA_CLAIMS: readonly Invariant[] = [
     check(kernel) {
       const wrong: string[] = [];
       for (const { id, tree } of livingAnonVmas(kernel)) {
-        const problem = kernel.intervals.check(tree);
+        const problem = checkIntervalTree(kernel.intervals, tree);
         if (problem !== undefined) wrong.push(`anon_vma ${id}: ${problem}`);
       }
       for (const mapping of kernel.mappings) {
-        const problem = mapping === undefined ? undefined : kernel.intervals.check(mapping.iMmap);
+        const problem =
+          mapping === undefined ? undefined : checkIntervalTree(kernel.intervals, mapping.iMmap);
         if (problem !== undefined) wrong.push(`file ${mapping?.id}: ${problem}`);
       }
       return wrong;

@@ -25,7 +25,7 @@ export class ContentTree<Entry extends ContentTreeEntry> {
   next(entry: Entry, content: number, entryContent: number): Entry | undefined {
     const { pool } = this;
     const goesLeft = byteOrder(content) < byteOrder(entryContent);
-    return this.entryAt(goesLeft ? pool.leftOf(entry.treeRow) : pool.rightOf(entry.treeRow));
+    return this.entryAt(goesLeft ? pool.left[entry.treeRow] : pool.right[entry.treeRow]);
   }
 
   insert(entry: Entry, content: number): void {
