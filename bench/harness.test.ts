@@ -25,6 +25,7 @@ function setup(costNs: Readonly<Record<string, (size: number) => number>>, hash 
     item: 'page',
     sizes: [10, 100, 1000],
     smokeSize: 2,
+    warmUpMs: 0,
     variants,
   };
   return { benchmark, order, options: { smoke: false, timeMs: 0.001, nowNs: clock.nowNs } };
@@ -51,6 +52,19 @@ describe('runBenchmark', () => {
       ['told', 100],
     ]);
     expect(report.problems).toEqual(['b: 20.0 times faster than told, budget 30']);
+  });
+
+  it('does not count what a variant takes before it is warm', async () => {
+    let rounds = 0;
+    const { benchmark, options } = setup({ a: () => ((rounds += 1) < 6 ? 5000 : 100) });
+    const { measurements } = await runBenchmark(
+      { ...benchmark, sizes: [10], warmUpMs: 0.025 },
+      options,
+    );
+    expect(measurements[0]?.medianNsPerItem).toBe(10);
+    const cold = setup({ a: (size) => 500 * size });
+    const report = await runBenchmark({ ...cold.benchmark, sizes: [10] }, cold.options);
+    expect(report.measurements[0]?.medianNsPerItem).toBe(500);
   });
 
   it('interleaves the variants and reports time per item', async () => {

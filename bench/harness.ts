@@ -42,6 +42,11 @@ export interface Benchmark {
   readonly smokeSize: number;
   /** Ours first; the others are what it is compared with. */
   readonly variants: readonly Variant[];
+  /**
+   * Time for rounds that do not count, at each size and for each variant: what is measured is what
+   * the compiler makes of the code in the end. Half the time of those that count if not given.
+   */
+  readonly warmUpMs?: number;
   /** Whether all variants must return the same hash. */
   readonly sameResult?: boolean;
   readonly budget?: Budget;
@@ -120,6 +125,14 @@ async function measure(
       spentNs: 0,
       hash: undefined,
     }));
+  /** Rounds until the compiler has seen enough; one for work that another process does. */
+  const warmUp = async (lane: Lane, warmUpMs: number): Promise<void> => {
+    const endNs = nowNs() + warmUpMs * 1e6;
+    do await runRound(lane);
+    while (lane.trial.elapsedNs === undefined && nowNs() < endNs);
+    lane.elapsedNs.length = 0;
+    lane.spentNs = 0;
+  };
   const runRound = async (lane: Lane): Promise<void> => {
     lane.trial.prepare?.();
     const startNs = nowNs();
@@ -134,11 +147,7 @@ async function measure(
     lane.hash = hash;
   };
   if (!options.smoke) {
-    for (const lane of lanes) {
-      await runRound(lane);
-      lane.elapsedNs.length = 0; // the first round warms up
-      lane.spentNs = 0;
-    }
+    for (const lane of lanes) await warmUp(lane, benchmark.warmUpMs ?? options.timeMs / 2);
   }
   const endNs = nowNs() + options.timeMs * 1e6;
   const isEnough = (rounds: number): boolean =>

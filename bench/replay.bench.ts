@@ -20,6 +20,7 @@ function replayBenchmark(name: string, minTimesFaster: number | undefined): Benc
     item: 'event',
     sizes: [events],
     smokeSize: events,
+    warmUpMs: 2500,
     variants: [
       {
         name: 'replay',
