@@ -32,7 +32,7 @@ describe('in a browser', () => {
     const target = exports[name];
     const path = typeof target === 'string' ? target : target?.browser;
     const { modules, foreign } = loaded(join(ROOT, path ?? ''));
-    expect([...modules].some((module) => module.endsWith('bundle/engine.js'))).toBe(true);
+    expect([...modules].some((module) => module.endsWith('bundle/kernel.js'))).toBe(true);
     expect(foreign).toEqual([]);
   });
 

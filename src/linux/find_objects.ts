@@ -8,7 +8,7 @@ import { MappingSurvey } from './mapping_survey.js';
 import type { ProcessVma } from './mapping_survey.js';
 import { parseMaps } from './proc_text.js';
 import type { MapsEntry } from './proc_text.js';
-import { errorCodeOf, isGone, listPids, readStat } from './processes.js';
+import { errorCodeOf, isGone, listPids, readComm } from './processes.js';
 
 const DELETED = ' (deleted)';
 
@@ -103,7 +103,7 @@ class ObjectCollector {
   #addDescriptor(pid: number, fd: number, link: string, stats: Stats): void {
     const found = this.#object(deviceName(stats.dev), stats.ino, link);
     found.stats ??= stats;
-    found.descriptors.push({ pid, comm: readStat(pid)?.comm ?? '', fd });
+    found.descriptors.push({ pid, comm: readComm(pid), fd });
   }
 
   #object(device: string, inode: number, name: string): Found {

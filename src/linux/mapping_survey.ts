@@ -6,7 +6,7 @@ import { ENTRY_HIGH } from './page_rows.js';
 import { PagemapBuffer, PagemapFile } from './pagemap_file.js';
 import { lengthBytes } from './proc_text.js';
 import type { MapsEntry } from './proc_text.js';
-import { readStat } from './processes.js';
+import { readComm } from './processes.js';
 
 /** A mapping with its process. */
 export interface ProcessVma {
@@ -21,7 +21,7 @@ export class MappingSurvey {
 
   #commOf(pid: number): string {
     let comm = this.#comms.get(pid);
-    if (comm === undefined) this.#comms.set(pid, (comm = readStat(pid)?.comm ?? ''));
+    if (comm === undefined) this.#comms.set(pid, (comm = readComm(pid)));
     return comm;
   }
 
