@@ -225,8 +225,14 @@ export class Memory {
       this.unlinkBlock(pfn, have);
       for (let half = have - 1; half >= order; half -= 1) this.pushBlock(pfn + 2 ** half, half);
       this.freePages -= 2 ** order;
-      this.content.fill(0, pfn, pfn + 2 ** order);
-      this.mapping.fill(0, pfn, pfn + 2 ** order);
+      if (order === 0) {
+        // Most allocations: a call of `fill` for one page would cost more than the rest.
+        this.content[pfn] = 0;
+        this.mapping[pfn] = 0;
+      } else {
+        this.content.fill(0, pfn, pfn + 2 ** order);
+        this.mapping.fill(0, pfn, pfn + 2 ** order);
+      }
       return pfn;
     }
     return NIL;
