@@ -328,7 +328,7 @@ export const WALK_RACES: readonly Race[] = [
       },
       {
         file: 'reclaim/shrink_folio.ts',
-        rule: "  if (folioMaybeDmaPinned(kernel, head)) return 'stuck';\n",
+        rule: "  if (folioMaybeDmaPinned(kernel, head)) return 'kept';\n",
         wrong: '',
       },
       {

@@ -128,10 +128,11 @@ function* getFilePage(kernel: Kernel, vma: Vma, mapping: AddressSpace, index: nu
   const end = isExecutable ? linearPageIndex(vma, vma.end) : from + READAHEAD_PAGES;
   const to = Math.min(mapping.sizePages, end);
   for (let page = from; page < to; page += 1) {
-    if (findCachedPage(mapping, page) === NIL) addNewCacheFolio(kernel, mapping, page, 0, 0);
+    if (findCachedPage(mapping, page) !== NIL) continue;
+    addNewCacheFolio(kernel, mapping, page, 0, vma.mm.memcg);
   }
   const read = findCachedPage(mapping, index);
-  return read === NIL ? yield* addCachePage(kernel, mapping, index, 0) : read;
+  return read === NIL ? yield* addCachePage(kernel, mapping, index, vma.mm.memcg) : read;
 }
 
 /**

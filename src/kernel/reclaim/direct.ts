@@ -13,7 +13,7 @@ import {
 } from './vmscan.js';
 
 /** Rounds before giving up; each looks at twice as much as the one before. @kernel DEF_PRIORITY */
-const DEF_PRIORITY = 12;
+export const DEF_PRIORITY = 12;
 
 /**
  * Frees memory for an allocation that failed: the oldest folios of all lists go until a batch of
@@ -47,8 +47,7 @@ function* scanRounds(kernel: Kernel): Op<number> {
       }
       const count = Math.max(SWAP_CLUSTER_MAX, length[list] >>> priority);
       const oldest = oldestFolios(kernel, list, ALL_GROUPS, count);
-      const result = yield* shrinkInactive(kernel, oldest, ALL_GROUPS);
-      freed += result.reclaimed;
+      freed += yield* shrinkInactive(kernel, oldest, ALL_GROUPS);
     }
     if (freed >= SWAP_CLUSTER_MAX) break;
   }

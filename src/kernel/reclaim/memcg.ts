@@ -1,15 +1,13 @@
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import { LRU_ACTIVE_FILE, LRU_INACTIVE_FILE } from '../phys/lru.js';
-import { shrinkDeferred } from '../thp/shrinker.js';
 import type { Mm } from '../vm/mm.js';
-import { deactivateFolios, oldestFolios, reclaimableLists, shrinkInactive } from './vmscan.js';
+import { GroupReclaim } from './shrink_group.js';
 
 /** The small memory control group of the `memcg` operation. */
 export const SMALL_MEMCG = 1;
 
-/** Passes over the lists: the first makes folios old, the second takes them. */
-const MAX_PASSES = 5;
+/** Attempts that free nothing before giving up. @kernel MAX_RECLAIM_RETRIES */
+const MAX_RECLAIM_RETRIES = 16;
 
 /** Puts the mm into the small group, or back into the root group. @kernel cgroup_attach_task */
 export function setMemcg(_kernel: Kernel, mm: Mm, isOn: boolean): void {
@@ -17,29 +15,17 @@ export function setMemcg(_kernel: Kernel, mm: Mm, isOn: boolean): void {
 }
 
 /**
- * Reclaims what is charged to the small group, then runs its split shrinker (spec 98 §9).
+ * Reclaims what is charged to the small group (spec 98 §9); its split shrinker runs meanwhile.
  *
- * Use by processes outside of the group does not count. The active list of anonymous memory is
- * left alone: the group is too small for its statistics to say that the inactive list is short.
+ * Use by processes outside of the group does not count. Active anonymous memory is left alone as
+ * long as there is something else to look at that can go, or nothing else at all.
  * @kernel mem_cgroup_force_empty
  */
 export function* memcgForceEmpty(kernel: Kernel): Op<void> {
-  const stuck = new Set<number>();
-  for (let pass = 0; pass < MAX_PASSES; pass += 1) {
-    let changes = 0;
-    for (const list of reclaimableLists(kernel)) {
-      const inactive = oldestFolios(kernel, list, SMALL_MEMCG, Infinity);
-      const tried = inactive.filter((head) => !stuck.has(head));
-      const result = yield* shrinkInactive(kernel, tried, SMALL_MEMCG);
-      for (const head of result.stuck) stuck.add(head);
-      changes += tried.length;
-      if (list === LRU_INACTIVE_FILE) {
-        const active = oldestFolios(kernel, LRU_ACTIVE_FILE, SMALL_MEMCG, Infinity);
-        yield* deactivateFolios(kernel, active, SMALL_MEMCG);
-        changes += active.length;
-      }
-    }
-    if (changes === 0) break;
+  const group = new GroupReclaim(SMALL_MEMCG);
+  for (let failures = 0; failures < MAX_RECLAIM_RETRIES;) {
+    const freed = yield* group.attempt(kernel);
+    if (freed === undefined) break;
+    if (freed === 0) failures += 1;
   }
-  yield* shrinkDeferred(kernel, SMALL_MEMCG);
 }

@@ -8,14 +8,6 @@ export interface ShrinkControl {
   readonly memcg: number;
 }
 
-/** What became of a batch. */
-export interface ShrinkResult {
-  /** Pages freed. */
-  reclaimed: number;
-  /** Folios that stay although nobody used them: another attempt would end the same. */
-  readonly stuck: number[];
-}
-
 /** Work of one batch; folios that a split makes join it. */
 export interface ShrinkBatch {
   readonly control: ShrinkControl;

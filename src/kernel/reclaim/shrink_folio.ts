@@ -43,9 +43,9 @@ import { splitIsolated } from './split_isolated.js';
 /**
  * `freed`: no references are left and the folio is to be freed. `again`: it was split, and its
  * first page is to be looked at anew. Otherwise it lives on: `kept` for now, `written` once it is
- * clean, `stuck` until somebody lets go of it.
+ * clean.
  */
-export type Outcome = 'freed' | 'again' | 'kept' | 'written' | 'stuck';
+export type Outcome = 'freed' | 'again' | 'kept' | 'written';
 
 /** Reclaims one isolated folio if that is possible (spec 50 §9). */
 export function* shrinkFolio(kernel: Kernel, head: number, batch: ShrinkBatch): Op<Outcome> {
@@ -57,12 +57,12 @@ export function* shrinkFolio(kernel: Kernel, head: number, batch: ShrinkBatch): 
 
 function* shrinkLocked(kernel: Kernel, head: number, batch: ShrinkBatch): Op<Outcome> {
   const { flags } = kernel.memory;
-  if ((flags[head] & PG_MLOCKED) !== 0) return activate(kernel, head, 'stuck');
+  if ((flags[head] & PG_MLOCKED) !== 0) return activate(kernel, head, 'kept');
   if ((flags[head] & PG_WRITEBACK) !== 0) return 'kept';
   let references: References = 'reclaim';
   if (!batch.control.ignoresReferences) {
     references = yield* folioCheckReferences(kernel, head, batch.control.memcg);
-    if (references === 'locked') return activate(kernel, head, 'stuck');
+    if (references === 'locked') return activate(kernel, head, 'kept');
     if (references === 'activate') return activate(kernel, head, 'kept');
     if (references === 'keep') return 'kept';
   }
@@ -85,8 +85,8 @@ export function* finishUnmapped(
   batch: ShrinkBatch,
 ): Op<Outcome> {
   const { flags } = kernel.memory;
-  if (folioMapcount(kernel, head) > 0) return activate(kernel, head, 'stuck');
-  if (folioMaybeDmaPinned(kernel, head)) return activate(kernel, head, 'stuck');
+  if (folioMapcount(kernel, head) > 0) return activate(kernel, head, 'kept');
+  if (folioMaybeDmaPinned(kernel, head)) return activate(kernel, head, 'kept');
   if (isSmallAndSwappable(kernel, head)) {
     tryToUnmapFlushDirty(kernel, batch.tlb);
     if (evictSmall(kernel, head, batch.control.memcg)) return 'freed';
@@ -112,24 +112,24 @@ export function activate(kernel: Kernel, head: number, outcome: Outcome): Outcom
 /** Puts an anonymous folio into the swap cache. An outcome means that this failed or is not yet. */
 function* takeSlots(kernel: Kernel, head: number, batch: ShrinkBatch): Op<Outcome | undefined> {
   const { memory, large } = kernel;
-  if (folioMaybeDmaPinned(kernel, head)) return 'stuck';
+  if (folioMaybeDmaPinned(kernel, head)) return 'kept';
   const order = folioOrder(kernel, head);
   if (order > 0) {
     // Unmapping could not end well if somebody else holds the folio.
     const expected = folioMapcount(kernel, head) + 1;
-    if (memory.refcount[head] !== expected) return activate(kernel, head, 'stuck');
+    if (memory.refcount[head] !== expected) return activate(kernel, head, 'kept');
     if (large.partiallyMapped[largeRow(kernel, head)] !== 0) {
       return yield* splitOrActivate(kernel, head, batch);
     }
   }
   if (folioAllocSwap(kernel, head, order)) return undefined;
-  if (order === 0) return activate(kernel, head, 'stuck');
+  if (order === 0) return activate(kernel, head, 'kept');
   return yield* splitOrActivate(kernel, head, batch);
 }
 
 function* splitOrActivate(kernel: Kernel, head: number, batch: ShrinkBatch): Op<Outcome> {
   if (yield* splitIsolated(kernel, head, batch.pending)) return 'again';
-  return activate(kernel, head, 'stuck');
+  return activate(kernel, head, 'kept');
 }
 
 function unmapFlags(kernel: Kernel, head: number): number {
@@ -157,14 +157,14 @@ function* pageOut(
   // Writing files back is the work of others.
   if ((flags[head] & PG_SWAPBACKED) === 0) return activate(kernel, head, 'kept');
   if (references === 'reclaimClean') return 'kept';
-  if (refcount[head] !== 1 + folioPageCount(kernel, head)) return 'stuck';
+  if (refcount[head] !== 1 + folioPageCount(kernel, head)) return 'kept';
   tryToUnmapFlushDirty(kernel, batch.tlb);
   if ((flags[head] & PG_SWAPCACHE) === 0) {
     const mapping = folioMapping(kernel, head);
-    if (mapping === undefined || !isShmem(mapping)) return 'stuck';
+    if (mapping === undefined || !isShmem(mapping)) return 'kept';
     if (!shmemWriteout(kernel, mapping, head)) {
       if ((flags[head] & PG_HEAD) !== 0) return yield* splitOrActivate(kernel, head, batch);
-      return activate(kernel, head, 'stuck');
+      return activate(kernel, head, 'kept');
     }
   }
   // Without any entry that refers to the slots there is nothing to write.
@@ -189,7 +189,7 @@ function freeze(kernel: Kernel, head: number, reclaimer: number): Outcome {
   }
   const isCached = (flags[head] & PG_SWAPCACHE) !== 0;
   const expected = isCached || mapping !== undefined ? 1 + pages : 1;
-  if (refcount[head] !== expected) return 'stuck';
+  if (refcount[head] !== expected) return 'kept';
   if (isCached) {
     noteEviction(kernel, head, reclaimer);
     deleteFromSwapCache(kernel, head);

@@ -6,20 +6,20 @@ import { PG_ACTIVE, PG_ISOLATED, PG_LRU, PG_UNEVICTABLE } from '../phys/page_fla
 import { TlbBatch, tryToUnmapFlush } from '../rmap/tlb_batch.js';
 import { areaForRuns, takeRun } from './anon_run.js';
 import { folioPutbackLru } from './isolate.js';
-import type { ShrinkBatch, ShrinkControl, ShrinkResult } from './shrink_control.js';
+import type { ShrinkBatch, ShrinkControl } from './shrink_control.js';
 import { shrinkFolio, type Outcome } from './shrink_folio.js';
 import { shrinkRun } from './shrink_run.js';
 
 /**
  * Reclaims isolated folios in the given order, as far as possible, and puts back the others
- * (spec 50 §9). @kernel shrink_folio_list
+ * (spec 50 §9). Returns pages freed. @kernel shrink_folio_list
  */
 export function* shrinkFolioList(
   kernel: Kernel,
   isolated: readonly number[],
   control: ShrinkControl,
-): Op<ShrinkResult> {
-  const result: ShrinkResult = { reclaimed: 0, stuck: [] };
+): Op<number> {
+  let reclaimed = 0;
   const batch: ShrinkBatch = {
     control,
     tlb: new TlbBatch(),
@@ -34,7 +34,6 @@ export function* shrinkFolioList(
       return;
     }
     batch.kept.push(head);
-    if (outcome === 'stuck') result.stuck.push(head);
     if (outcome === 'written') written.push(head);
   };
   while (batch.pending.length > 0) {
@@ -50,11 +49,11 @@ export function* shrinkFolioList(
   }
   // Nobody may reach a page through a stale translation once it is free.
   tryToUnmapFlush(kernel, batch.tlb);
-  for (const head of freed) result.reclaimed += freeReclaimed(kernel, head);
+  for (const head of freed) reclaimed += freeReclaimed(kernel, head);
   for (const head of batch.kept) folioPutbackLru(kernel, head);
   // Their writes have ended meanwhile: next in line to be freed.
   for (const head of written) rotateReclaimable(kernel, head);
-  return result;
+  return reclaimed;
 }
 
 function freeReclaimed(kernel: Kernel, head: number): number {
@@ -76,9 +75,8 @@ function rotateReclaimable(kernel: Kernel, head: number): void {
 export function* reclaimPages(kernel: Kernel, isolated: readonly number[]): Op<number> {
   const { flags } = kernel.memory;
   for (const head of isolated) flags[head] &= ~PG_ACTIVE;
-  const { reclaimed } = yield* shrinkFolioList(kernel, isolated, {
+  return yield* shrinkFolioList(kernel, isolated, {
     ignoresReferences: true,
     memcg: 0,
   });
-  return reclaimed;
 }

@@ -66,6 +66,6 @@ function isReclaimable(verdict: References): boolean {
 }
 
 function refused(kernel: Kernel, head: number, verdict: References): Outcome {
-  if (verdict === 'locked') return activate(kernel, head, 'stuck');
+  if (verdict === 'locked') return activate(kernel, head, 'kept');
   return verdict === 'activate' ? activate(kernel, head, 'kept') : 'kept';
 }

@@ -10,7 +10,7 @@ import {
 import { PG_ACTIVE, PG_LRU, PG_UNEVICTABLE, PG_WORKINGSET } from '../phys/page_flags.js';
 import { folioReferenced } from '../rmap/folio_referenced.js';
 import { folioIsolateLru } from './isolate.js';
-import type { ShrinkControl, ShrinkResult } from './shrink_control.js';
+import type { ShrinkControl } from './shrink_control.js';
 import { shrinkFolioList } from './shrink_list.js';
 
 /** Folios that are isolated and reclaimed together. @kernel SWAP_CLUSTER_MAX */
@@ -44,26 +44,25 @@ export function activeListOf(inactiveList: number): number {
 }
 
 /**
- * Reclaims the given listed folios in batches. Folios that are used stay and become old.
+ * Reclaims the given listed folios in batches. Folios that are used stay and become old. Returns
+ * pages freed.
  * @kernel shrink_inactive_list
  */
 export function* shrinkInactive(
   kernel: Kernel,
   folios: readonly number[],
   memcg: number,
-): Op<ShrinkResult> {
+): Op<number> {
   const control: ShrinkControl = { ignoresReferences: false, memcg };
-  const total: ShrinkResult = { reclaimed: 0, stuck: [] };
+  let reclaimed = 0;
   for (let from = 0; from < folios.length; from += SWAP_CLUSTER_MAX) {
     const batch = folios.slice(from, from + SWAP_CLUSTER_MAX);
     // Some may have gone while others were reclaimed.
     const isolated = batch.filter((head) => canIsolate(kernel, head));
     for (const head of isolated) folioIsolateLru(kernel, head);
-    const { reclaimed, stuck } = yield* shrinkFolioList(kernel, isolated, control);
-    total.reclaimed += reclaimed;
-    for (const head of stuck) total.stuck.push(head);
+    reclaimed += yield* shrinkFolioList(kernel, isolated, control);
   }
-  return total;
+  return reclaimed;
 }
 
 function canIsolate(kernel: Kernel, head: number): boolean {
