@@ -27,7 +27,7 @@ import {
 import { swapEntryCount } from '../swap/swap_cache.js';
 import { isShmem } from '../vm/address_space.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
-import { VM_HUGETLB, VM_LOCKED } from '../vm/vm_flags.js';
+import { VM_HUGETLB, VM_LOCKED, VM_SHARED, VM_WRITE } from '../vm/vm_flags.js';
 import { pageAt, walkEntries } from './page_walk.js';
 
 /** One page in Pss units: bytes shifted left by 12. @kernel PSS_SHIFT */
@@ -170,13 +170,22 @@ function addHugetlb(kernel: Kernel, sums: SmapsSums, entry: number, count: numbe
   sums.add(isShared ? 'Shared_Hugetlb' : 'Private_Hugetlb', KB_PER_PAGE * count);
 }
 
-/** Pages of a shmem mapping that are in swap have no entry: the cache knows. */
+/**
+ * Pages of a shmem mapping that are in swap have no entry: the cache knows. Of a mapping that may
+ * have copies only the empty entries count; of others everything in range does, even behind a
+ * guard. @kernel smap_gather_stats, shmem_swap_usage
+ */
 function addShmemSwap(kernel: Kernel, sums: SmapsSums, vma: Vma): void {
   const mapping = vma.file?.mapping;
   if (mapping === undefined || !isShmem(mapping) || mapping.swapped.size === 0) return;
+  const mayHaveCopies = (vma.flags & (VM_SHARED | VM_WRITE)) === VM_WRITE;
   for (let vpn = vma.start; vpn < vma.end; vpn += 1) {
     if (!mapping.swapped.has(linearPageIndex(vma, vpn))) continue;
-    const entry = kernel.pageTables.findPte(vma.mm.pgd, vpn);
-    if (entry < 0 || kernel.pageTables.flags[entry] === 0) sums.add('Swap', KB_PER_PAGE);
+    if (!mayHaveCopies || isEmpty(kernel, vma, vpn)) sums.add('Swap', KB_PER_PAGE);
   }
+}
+
+function isEmpty(kernel: Kernel, vma: Vma, vpn: number): boolean {
+  const entry = kernel.pageTables.findPte(vma.mm.pgd, vpn);
+  return entry < 0 || kernel.pageTables.flags[entry] === 0;
 }

@@ -11,7 +11,7 @@ function swapped(order: 0 | 3): SwapScript {
   return script;
 }
 
-// @covers shmem_writeout, shmem_swapin_folio, shmem_free_swap
+// @covers shmem_writeout, shmem_swapin_folio, shmem_free_swap, shmem_swap_usage, smap_gather_stats
 
 describe('shared memory in swap', () => {
   it('has no entries; the file knows', () => {
@@ -20,6 +20,28 @@ describe('shared memory in swap', () => {
     expect(script.state().procs[0].vmas[0].smaps['Swap']).toBe(32);
     expect([script.usedSlots, script.problems]).toEqual([8, []]);
   });
+
+  it.each([
+    ['shared', 'rw', 32],
+    ['private', 'r', 32],
+    ['private', 'rw', 24],
+  ] as const)(
+    'counts behind guards too in %s %s mappings, unless they may have copies',
+    (sharing, prot, expected) => {
+      const script = new SwapScript();
+      script.run(
+        { op: 'file', id: 'f', n: 8, kind: 'memfd' },
+        { op: 'filewrite', file: 'f', at: 0, n: 8, v: 5 },
+        { op: 'mmap', p: 0, at: 0, n: 8, prot, flags: sharing, file: 'f', off: 0 },
+        { op: 'mmap', p: 0, at: 16, n: 8, prot: 'r', flags: 'shared', file: 'f', off: 0 },
+        { op: 'madvise', p: 0, at: 1, n: 2, advice: 'guard_install' },
+      );
+      script.read(16, 8);
+      script.out(16, 8);
+      expect(script.usedSlots).toBe(8);
+      expect(script.state().procs[0].vmas[0].smaps['Swap']).toBe(expected);
+    },
+  );
 
   it('comes back dirty and active, one page or the whole folio', () => {
     const small = swapped(0);
