@@ -77,7 +77,7 @@ async function main(args: readonly string[]): Promise<number> {
   const smoke = args.includes('--smoke');
   const json = args.includes('--json');
   const timeAt = args.indexOf('--time');
-  const timeMs = timeAt === -1 ? 800 : Number(args[timeAt + 1]);
+  const timeMs = timeAt === -1 ? 700 : Number(args[timeAt + 1]);
   const filters = args.filter(
     (arg, index) => !arg.startsWith('--') && (timeAt === -1 || index !== timeAt + 1),
   );

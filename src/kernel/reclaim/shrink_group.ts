@@ -39,6 +39,8 @@ export class GroupReclaim {
   private skippedActive = false;
   /** Anything at all was looked at: otherwise trying again is of no use. */
   private hasScanned = false;
+  /** Pages on each list, while it is known. The lists are those of all groups: counting is dear. */
+  private readonly known: Array<number | undefined> = [];
 
   constructor(memcg: number) {
     this.memcg = memcg;
@@ -64,9 +66,13 @@ export class GroupReclaim {
 
   private *walk(kernel: Kernel): Op<number> {
     let freed = 0;
+    this.known.length = 0;
     for (let priority = DEF_PRIORITY; priority >= 0 && freed < SWAP_CLUSTER_MAX; priority -= 1) {
       freed += yield* this.shrinkLists(kernel, priority);
-      if (yield* this.deferred.round(kernel, priority)) this.hasScanned = true;
+      if (yield* this.deferred.round(kernel, priority)) {
+        this.hasScanned = true;
+        this.known.length = 0;
+      }
     }
     return freed;
   }
@@ -93,9 +99,12 @@ export class GroupReclaim {
   private *shrinkList(kernel: Kernel, list: number, pages: number): Op<number> {
     const { memcg } = this;
     if (list === LRU_ACTIVE_ANON || list === LRU_ACTIVE_FILE) {
-      if (this.deactivates)
+      if (this.deactivates) {
         yield* deactivateFolios(kernel, this.oldest(kernel, list, pages), memcg);
-      else this.skippedActive = true;
+        this.known.length = 0;
+      } else {
+        this.skippedActive = true;
+      }
       return 0;
     }
     const folios = this.oldest(kernel, list, pages);
@@ -104,6 +113,10 @@ export class GroupReclaim {
     for (const head of folios) scanned += folioPageCount(kernel, head);
     const reclaimed = yield* shrinkInactive(kernel, folios, memcg);
     this.noteCost(list, scanned, reclaimed);
+    // What was not freed went elsewhere, or was split.
+    const before = this.known[list];
+    if (reclaimed !== scanned) this.known.length = 0;
+    else if (before !== undefined) this.known[list] = before - reclaimed;
     return reclaimed;
   }
 
@@ -141,6 +154,10 @@ export class GroupReclaim {
   }
 
   private pagesOf(kernel: Kernel, list: number): number {
+    return (this.known[list] ??= this.countPages(kernel, list));
+  }
+
+  private countPages(kernel: Kernel, list: number): number {
     const { lru, memory } = kernel;
     let pages = 0;
     for (let head = lru.tail[list]; head !== NIL; head = memory.previous[head]) {
