@@ -1,3 +1,4 @@
+import { grown } from './grown.js';
 import { NIL } from './units.js';
 import { RowPool } from './row_pool.js';
 
@@ -375,26 +376,14 @@ export class IntervalPool {
 
   private grow(): void {
     const length = this.start.length * 2;
-    const copyFloats = (from: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> => {
-      const to = new Float64Array(length);
-      to.set(from);
-      return to;
-    };
-    const copyInts = (from: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> => {
-      const to = new Int32Array(length);
-      to.set(from);
-      return to;
-    };
-    this.start = copyFloats(this.start);
-    this.last = copyFloats(this.last);
-    this.subtreeLast = copyFloats(this.subtreeLast);
-    this.left = copyInts(this.left);
-    this.right = copyInts(this.right);
-    this.successor = copyInts(this.successor);
-    this.predecessor = copyInts(this.predecessor);
-    this.parent = copyInts(this.parent);
-    const color = new Uint8Array(length);
-    color.set(this.color);
-    this.color = color;
+    this.start = grown(this.start, new Float64Array(length));
+    this.last = grown(this.last, new Float64Array(length));
+    this.subtreeLast = grown(this.subtreeLast, new Float64Array(length));
+    this.left = grown(this.left, new Int32Array(length));
+    this.right = grown(this.right, new Int32Array(length));
+    this.successor = grown(this.successor, new Int32Array(length));
+    this.predecessor = grown(this.predecessor, new Int32Array(length));
+    this.parent = grown(this.parent, new Int32Array(length));
+    this.color = grown(this.color, new Uint8Array(length));
   }
 }

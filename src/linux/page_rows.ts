@@ -1,3 +1,4 @@
+import { grown } from '../base/grown.js';
 import { PAGE_FLAG } from '../query/page_map.js';
 import type { PageRows } from '../query/page_map.js';
 
@@ -26,11 +27,6 @@ const EXCLUSIVE_SHIFT = 23;
 const FIRST_SPECIAL_SWAP_TYPE = 23;
 const TWO_32 = 2 ** 32;
 const SWAP_TYPE_SCALE = 2 ** 44;
-
-function grown<T extends Uint32Array | Uint8Array | Float64Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
-}
 
 /** The first elements, without a copy unless a third of the memory would be wasted. */
 function trimmed<T extends Uint32Array | Uint8Array>(from: T, length: number): T {

@@ -1,3 +1,4 @@
+import { grown } from '../base/grown.js';
 import { NIL } from '../base/units.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { runToEnd } from '../kernel/op/prims.js';
@@ -34,7 +35,8 @@ export class PageIdentity {
   bind(page: number, pfn: number): void {
     if (pfn < 0 || pfn > MOST_PFN) return;
     this.pairs.pair(page, pfn);
-    if (page >= this.indexOf.length) this.grow();
+    const { pageCount } = this.kernel.memory;
+    if (page >= this.indexOf.length) this.indexOf = grown(this.indexOf, new Int32Array(pageCount));
     this.indexOf[page] = this.indexNow(page);
   }
 
@@ -85,12 +87,6 @@ export class PageIdentity {
       if (pid !== undefined) places.push({ pid, vpn });
     }
     return places;
-  }
-
-  private grow(): void {
-    const indexOf = new Int32Array(this.kernel.memory.pageCount);
-    indexOf.set(this.indexOf);
-    this.indexOf = indexOf;
   }
 
   private pidOf(mm: Mm): number | undefined {

@@ -1,3 +1,4 @@
+import { grown } from '../base/grown.js';
 import { NO_PAGE } from './mapped_page.js';
 import { PfnTable } from './pfn_table.js';
 
@@ -41,8 +42,6 @@ export class PagePairs {
   private grow(page: number): void {
     let { length } = this.frameOf;
     while (length <= page) length *= 2;
-    const frameOf = new Float64Array(length);
-    frameOf.set(this.frameOf);
-    this.frameOf = frameOf;
+    this.frameOf = grown(this.frameOf, new Float64Array(length));
   }
 }

@@ -1,3 +1,4 @@
+import { grown } from '../base/grown.js';
 import { inputError } from './input_error.js';
 import type { RunKind, Snapshot, SnapshotInfo, SnapshotProcess, SnapshotVma } from './snapshot.js';
 import { RUN } from './snapshot.js';
@@ -29,11 +30,6 @@ class RunBuilder {
     this.mapcount = grown(this.mapcount, new Uint32Array(capacity));
     this.exclusive = grown(this.exclusive, new Uint8Array(capacity));
   }
-}
-
-function grown<T extends Float64Array | Uint32Array | Uint8Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
 }
 
 /**

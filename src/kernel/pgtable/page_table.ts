@@ -1,3 +1,4 @@
+import { grown } from '../../base/grown.js';
 import { fail } from '../../base/errors.js';
 import { ENTRIES_PER_TABLE, NIL } from '../../base/units.js';
 import { RowPool } from '../../base/row_pool.js';
@@ -39,12 +40,8 @@ export class PageTables {
     const node = this.nodes.alloc();
     const from = node * ENTRIES_PER_TABLE;
     if (from + ENTRIES_PER_TABLE > this.payload.length) {
-      const payload = new Uint32Array(this.payload.length * 2);
-      payload.set(this.payload);
-      this.payload = payload;
-      const flags = new Uint16Array(this.flags.length * 2);
-      flags.set(this.flags);
-      this.flags = flags;
+      this.payload = grown(this.payload, new Uint32Array(this.payload.length * 2));
+      this.flags = grown(this.flags, new Uint16Array(this.flags.length * 2));
     }
     return node;
   }

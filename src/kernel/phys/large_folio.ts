@@ -1,3 +1,4 @@
+import { grown } from '../../base/grown.js';
 import { RowPool } from '../../base/row_pool.js';
 import type { Kernel } from '../kernel.js';
 
@@ -94,9 +95,4 @@ export class LargeFolios {
     this.deferred = grown(this.deferred, new Uint8Array(length));
     this.head = grown(this.head, new Int32Array(length));
   }
-}
-
-function grown<T extends Int32Array | Uint8Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
 }

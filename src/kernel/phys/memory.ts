@@ -1,3 +1,4 @@
+import { grown } from '../../base/grown.js';
 import { fail, RmapError } from '../../base/errors.js';
 import { NIL } from '../../base/units.js';
 import { PG_BUDDY, PG_FREE, PG_HEAD, PG_TAIL, PG_ZERO } from './page_flags.js';
@@ -285,9 +286,4 @@ export class Memory {
       if (guard < 0) fail('the stack of free pages has a cycle');
     }
   }
-}
-
-function grown<T extends { set(from: T): void }>(from: T, to: T): T {
-  to.set(from);
-  return to;
 }

@@ -1,3 +1,5 @@
+import { grown } from '../../base/grown.js';
+
 /**
  * Which processes share each page, kept up to date page by page: sums over processes (PSS, USS) at
  * any moment cost the number of distinct sets, not of pages.
@@ -48,16 +50,13 @@ export class SharerSets {
     }
   }
 
-  private grow(pfn: number): void {
-    const setOfPage = new Int32Array(Math.max(pfn + 1, this.setOfPage.length * 2));
-    setOfPage.set(this.setOfPage);
-    this.setOfPage = setOfPage;
-  }
-
   private move(pfn: number, from: number, to: number): void {
     if (from !== 0) this.pages[from] = (this.pages[from] ?? 0) - 1;
     if (to !== 0) this.pages[to] = (this.pages[to] ?? 0) + 1;
-    if (pfn >= this.setOfPage.length) this.grow(pfn);
+    if (pfn >= this.setOfPage.length) {
+      const length = Math.max(pfn + 1, this.setOfPage.length * 2);
+      this.setOfPage = grown(this.setOfPage, new Int32Array(length));
+    }
     this.setOfPage[pfn] = to;
   }
 
