@@ -1,4 +1,4 @@
-import { NIL } from '../../base/units.js';
+import { NIL, tableIndex } from '../../base/units.js';
 import { EFAULT, EHWPOISON, ENOMEM } from '../errno.js';
 import { followHugetlbPage } from '../hugetlb/gup.js';
 import type { Kernel } from '../kernel.js';
@@ -116,7 +116,7 @@ function followPage(kernel: Kernel, vma: Vma, vpn: number, flags: number): numbe
   const pte = pageTables.flags[entry];
   if ((pte & PTE_PRESENT) === 0) return NEEDS_FAULT;
   const base = pageTables.payload[entry];
-  const pfn = isLeaf ? base + (vpn % 512) : base;
+  const pfn = isLeaf ? base + tableIndex(vpn) : base;
   const isSpecial = (pte & PTE_SPECIAL) !== 0;
   if ((flags & FOLL_WRITE) !== 0 && (pte & PTE_WRITE) === 0) {
     if (isSpecial || !canFollowWrite(kernel, vma, pte, base, flags)) return NEEDS_FAULT;

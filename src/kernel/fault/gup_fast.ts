@@ -1,4 +1,4 @@
-import { NIL } from '../../base/units.js';
+import { NIL, tableIndex } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import {
   fullBarrier,
@@ -84,7 +84,7 @@ function* gupFastPage(kernel: Kernel, mm: Mm, vpn: number, flags: number): Op<nu
   if ((pte & (PTE_PRESENT | PTE_PROTNONE | PTE_SPECIAL)) !== PTE_PRESENT) return NIL;
   // B2: writing needs a writable entry.
   if ((flags & FOLL_WRITE) !== 0 && (pte & PTE_WRITE) === 0) return NIL;
-  const pfn = isLeaf ? base + (vpn % 512) : base;
+  const pfn = isLeaf ? base + tableIndex(vpn) : base;
   const head = memory.folioOf(pfn);
   // B3: take the reference or pin, then a full barrier for pins.
   yield* updatePoint('folio_refcount', head);

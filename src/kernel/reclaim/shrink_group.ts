@@ -10,7 +10,7 @@ import {
 } from '../phys/lru.js';
 import { DeferredScan } from './deferred_scan.js';
 import { DEF_PRIORITY } from './direct.js';
-import { deactivateFolios, shrinkInactive, SWAP_CLUSTER_MAX } from './vmscan.js';
+import { deactivateFolios, oldestFolios, shrinkInactive, SWAP_CLUSTER_MAX } from './vmscan.js';
 
 /** Pages to look at, by LRU list. */
 type ScanCounts = [number, number, number, number];
@@ -100,14 +100,14 @@ export class GroupReclaim {
     const { memcg } = this;
     if (list === LRU_ACTIVE_ANON || list === LRU_ACTIVE_FILE) {
       if (this.deactivates) {
-        yield* deactivateFolios(kernel, this.oldest(kernel, list, pages), memcg);
+        yield* deactivateFolios(kernel, oldestFolios(kernel, list, memcg, pages), memcg);
         this.known.length = 0;
       } else {
         this.skippedActive = true;
       }
       return 0;
     }
-    const folios = this.oldest(kernel, list, pages);
+    const folios = oldestFolios(kernel, list, memcg, pages);
     if (folios.length > 0) this.hasScanned = true;
     let scanned = 0;
     for (const head of folios) scanned += folioPageCount(kernel, head);
@@ -164,18 +164,5 @@ export class GroupReclaim {
       if (memory.memcg[head] === this.memcg) pages += folioPageCount(kernel, head);
     }
     return pages;
-  }
-
-  /** The oldest folios of a list that have `pages` pages or more together. @kernel isolate_lru_folios */
-  private oldest(kernel: Kernel, list: number, pages: number): number[] {
-    const { lru, memory } = kernel;
-    const found: number[] = [];
-    let left = pages;
-    for (let head = lru.tail[list]; head !== NIL && left > 0; head = memory.previous[head]) {
-      if (memory.memcg[head] !== this.memcg) continue;
-      found.push(head);
-      left -= folioPageCount(kernel, head);
-    }
-    return found;
   }
 }

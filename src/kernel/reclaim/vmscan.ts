@@ -7,6 +7,7 @@ import {
   LRU_INACTIVE_ANON,
   LRU_INACTIVE_FILE,
 } from '../phys/lru.js';
+import { folioPageCount } from '../phys/folio.js';
 import { PG_ACTIVE, PG_LRU, PG_UNEVICTABLE, PG_WORKINGSET } from '../phys/page_flags.js';
 import { folioReferenced } from '../rmap/folio_referenced.js';
 import { folioIsolateLru } from './isolate.js';
@@ -18,16 +19,18 @@ export const SWAP_CLUSTER_MAX = 32;
 /** Reclaim on behalf of all control groups: the root group contains the others. */
 export const ALL_GROUPS = 0;
 
-/** The oldest `limit` folios of a list that are charged to `memcg`, oldest first. */
-export function oldestFolios(kernel: Kernel, list: number, memcg: number, limit: number): number[] {
+/**
+ * The oldest folios of a list that are charged to `memcg`, oldest first: as many as have `pages`
+ * pages or more together. @kernel isolate_lru_folios
+ */
+export function oldestFolios(kernel: Kernel, list: number, memcg: number, pages: number): number[] {
   const { memory, lru } = kernel;
   const found: number[] = [];
-  for (
-    let head = lru.tail[list];
-    head !== NIL && found.length < limit;
-    head = memory.previous[head]
-  ) {
-    if (memcg === ALL_GROUPS || memory.memcg[head] === memcg) found.push(head);
+  let left = pages;
+  for (let head = lru.tail[list]; head !== NIL && left > 0; head = memory.previous[head]) {
+    if (memcg !== ALL_GROUPS && memory.memcg[head] !== memcg) continue;
+    found.push(head);
+    left -= folioPageCount(kernel, head);
   }
   return found;
 }
