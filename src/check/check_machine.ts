@@ -6,8 +6,9 @@ import { MERGE_INVARIANT, MergeOracle } from './merge_oracle.js';
 import { checkContent, ContentOracle } from './shadow/shadow_scan.js';
 
 /**
- * What `--check` means: after every operation all invariants hold, it merged what it should, and memory holds what programs
- * wrote. Give it a fresh machine; what it returns crashes (RmapError `bug`) at the first problem.
+ * What `--check` means: after every operation all invariants hold, it merged what it should, and
+ * memory holds what programs wrote. Give it a fresh machine; what it returns crashes (RmapError
+ * `bug`) at the first problem.
  */
 export function checkMachine(machine: Machine): OperationWatcher {
   const oracle = new ContentOracle(machine);

@@ -8,9 +8,8 @@ import { PTE_LEAF, PTE_TABLE } from './pte.js';
 const PUD_SHIFT_PAGES = 18;
 const PGD_SHIFT_PAGES = 27;
 
-/** Remembered descents: 2^WALK_CACHE_BITS. */
-const WALK_CACHE_BITS = 8;
-const WALK_CACHE_SLOTS = 2 ** WALK_CACHE_BITS;
+/** Remembered descents; a power of two. */
+const WALK_CACHE_SLOTS = 64;
 
 /**
  * All page tables of a machine: nodes of 512 entries in two parallel columns.
@@ -79,7 +78,7 @@ export class PageTables {
   /** PMD-table entry that covers `vpn`, or NIL if an upper level is empty or a leaf. */
   findPmd(pgd: number, vpn: number): number {
     const block = (vpn / ENTRIES_PER_TABLE) | 0;
-    const slot = slotOf(pgd, block);
+    const slot = (block ^ pgd) & (WALK_CACHE_SLOTS - 1);
     return this.walkPgds[slot] === pgd && this.walkBlocks[slot] === block
       ? this.walkEntries[slot]
       : this.walkToPmd(pgd, vpn, block, slot);
@@ -162,9 +161,4 @@ export class PageTables {
     this.flags[entry] = PTE_TABLE;
     return node;
   }
-}
-
-/** Relatives have the same blocks, and tops a few nodes apart. */
-function slotOf(pgd: number, block: number): number {
-  return ((Math.imul(pgd, 0x9e3779b1) >>> (32 - WALK_CACHE_BITS)) ^ block) & (WALK_CACHE_SLOTS - 1);
 }
