@@ -97,6 +97,12 @@ static void command(long process, const struct operation *operation) {
   futex_wake(&slot->state);
 }
 
+static void command_and_wait(long process, const struct operation *operation) {
+  command(process, operation);
+  await_slot(process, SLOT_COMMAND);
+  control->slots[process].state = SLOT_IDLE;
+}
+
 /*
  * With protection keys left, execute-only memory would get one that denies reading. Children
  * inherit the allocation, so with none left it behaves as on processors without keys.
@@ -169,10 +175,13 @@ static void run_with_process(const struct operation *operation, struct answer *a
     answer->error = EEXIST;
     return;
   }
+  if (!strcmp(operation->name, "memcg")) {
+    /* Before it joins, or the pages that locking copies would be charged to the group. */
+    if (operation->on) command_and_wait(process, operation);
+    control->slots[process].is_grouped = operation->on;
+  }
   if (run_in_server(operation, answer)) return;
-  command(process, operation);
-  await_slot(process, SLOT_COMMAND);
-  control->slots[process].state = SLOT_IDLE;
+  command_and_wait(process, operation);
   if (forks && !answer->ret) adopt(operation->c);
 }
 

@@ -50,6 +50,7 @@ struct slot {
   volatile int state; /* futex */
   volatile pid_t pid;
   volatile int has_ring; /* the process has, or was born with, an io_uring */
+  int is_grouped;        /* the process is in the memory cgroup of the scenario */
 };
 
 /* Mapped MAP_SHARED before the first fork. */
@@ -85,6 +86,11 @@ void process_main(int number) __attribute__((noreturn));
 /* actor_process_ops.c */
 void run_in_process(const struct operation *operation, struct answer *answer);
 void start_process_ops(void);
+/*
+ * Locks what the process has beside the region: in a memory cgroup its copies of that would be
+ * reclaimed with the pages of the scenario, and take their swap slots.
+ */
+void keep_own_memory(void);
 void add_value(struct answer *answer, enum value_kind kind, uint64_t value);
 
 /* settings.c: global settings, kept in a journal so that every way out restores them. */

@@ -41,7 +41,11 @@ static void fork_process(const struct operation *operation, struct answer *answe
 }
 
 void process_main(int number) {
-  struct slot *slot = own_slot = &control->slots[number];
+  struct slot *slot = &control->slots[number];
+  /* A fork is in the group of its parent but does not inherit locks. */
+  slot->is_grouped = own_slot && own_slot->is_grouped;
+  own_slot = slot;
+  if (slot->is_grouped) keep_own_memory();
   slot->state = SLOT_IDLE;
   futex_wake(&slot->state);
   for (;;) {

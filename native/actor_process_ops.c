@@ -286,12 +286,8 @@ static void move_pages_uffd(const struct operation *operation, struct answer *an
   close(uffd);
 }
 
-/*
- * prctl makes all private memory mergeable, our own too. What we hold there is no part of the
- * scenario, but ksmd would merge it, and every search for one of its pages changes the order of the
- * merged pages on the way. A fork inherits that it is left out.
- */
-static void leave_own_memory_out(void) {
+/* What a process has by itself is no part of the scenario: calls `act` for each mapping of it. */
+static void for_own_memory(void (*act)(char *start, size_t bytes)) {
   static char maps[1 << 16];
   int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
   ssize_t length = 0, more;
@@ -303,13 +299,24 @@ static void leave_own_memory_out(void) {
     unsigned long start, end;
     if (sscanf(line, "%lx-%lx", &start, &end) != 2) break;
     if (start >= REGION_START && start < REGION_END) continue;
-    madvise((void *)start, end - start, MADV_UNMERGEABLE);
+    act((char *)start, end - start);
   }
 }
 
+/*
+ * prctl makes all private memory mergeable, our own too: ksmd would merge it, and every search for
+ * one of its pages changes the order of the merged pages on the way. A fork inherits that it is
+ * left out.
+ */
+static void leave_unmerged(char *start, size_t bytes) { madvise(start, bytes, MADV_UNMERGEABLE); }
+
+static void keep_in_memory(char *start, size_t bytes) { mlock(start, bytes); }
+
+void keep_own_memory(void) { for_own_memory(keep_in_memory); }
+
 static void set_merge_any(const struct operation *operation, struct answer *answer) {
   set_result(answer, prctl(PR_SET_MEMORY_MERGE, operation->on, 0, 0, 0));
-  if (operation->on && answer->ret == 0) leave_own_memory_out();
+  if (operation->on && answer->ret == 0) for_own_memory(leave_unmerged);
 }
 
 void run_in_process(const struct operation *operation, struct answer *answer) {
@@ -337,6 +344,7 @@ void run_in_process(const struct operation *operation, struct answer *answer) {
   if (!strcmp(name, "pvm_write")) return write_other(operation, answer);
   if (!strcmp(name, "uffd_move")) return move_pages_uffd(operation, answer);
   if (!strcmp(name, "prctl_merge")) return set_merge_any(operation, answer);
+  if (!strcmp(name, "memcg")) return keep_own_memory();
   errno = ENOSYS;
   set_result(answer, -1);
 }
