@@ -1,4 +1,3 @@
-import Table from 'cli-table3';
 import type { Cli } from './command.js';
 import { formatBytes, formatCount } from './format.js';
 import { printable } from './sanitize.js';
@@ -27,26 +26,30 @@ export interface TableSpec<Row> {
   readonly empty?: string;
 }
 
-const NO_BORDERS = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '  ',
-};
+/** Flags, and signs that a selector turns into pictures: several characters, one picture. */
+const PICTURE = /\p{Regional_Indicator}{2}|\p{Emoji}\ufe0f/gu;
+/** Combining marks and joiners, which take no place of their own. */
+const NO_WIDTH = /[\p{Mn}\p{Me}\p{Cf}]/gu;
+/** East Asian wide and full-width forms, and pictures: two places each. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/gu;
+
+/** Places that a text without control characters takes in a terminal. */
+function displayWidth(text: string): number {
+  if (/^[ -~]*$/.test(text)) return text.length;
+  const visible = text.replace(PICTURE, '\u3000').replace(NO_WIDTH, '');
+  return Array.from(visible).length + (visible.match(WIDE)?.length ?? 0);
+}
+
+/** What of the command line a table needs. */
+type TableOutput = Pick<Cli, 'print' | 'colors' | 'exactBytes'>;
 
 /** Prints rows as an aligned table with its title and precision. */
-export function printTable<Row>(cli: Cli, spec: TableSpec<Row>, rows: readonly Row[]): void {
+export function printTable<Row>(
+  cli: TableOutput,
+  spec: TableSpec<Row>,
+  rows: readonly Row[],
+): void {
   const { colors } = cli;
   cli.print(`${colors.bold(spec.title)} ${colors.dim(`(${spec.precision})`)}`);
   if (rows.length === 0) {
@@ -54,16 +57,26 @@ export function printTable<Row>(cli: Cli, spec: TableSpec<Row>, rows: readonly R
     return;
   }
   const limit = spec.limit ?? 20;
-  const table = new Table({
-    chars: NO_BORDERS,
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-    colAligns: spec.columns.map((column) => (isNumeric(column) ? 'right' : 'left')),
-    head: spec.columns.map((column) => colors.dim(column.header)),
+  const lines = rows
+    .slice(0, limit)
+    .map((row) => spec.columns.map((column) => formatCell(cli, column, row)));
+  const columns = spec.columns.map((column, index) => {
+    const cells = [column.header, ...lines.map((line) => line[index] ?? '')];
+    return { isNumeric: isNumeric(column), width: Math.max(...cells.map(displayWidth)) };
   });
-  for (const row of rows.slice(0, limit)) {
-    table.push(spec.columns.map((column) => formatCell(cli, column, row)));
-  }
-  for (const line of table.toString().split('\n')) cli.print(`  ${line.trimEnd()}`);
+  const printLine = (cells: readonly string[], paint: (text: string) => string): void => {
+    const padded = columns.map(({ isNumeric: isRight, width }, index) => {
+      const cell = cells[index] ?? '';
+      const padding = ' '.repeat(width - displayWidth(cell));
+      return isRight ? `${padding}${paint(cell)}` : `${paint(cell)}${padding}`;
+    });
+    cli.print(`  ${padded.join('  ').trimEnd()}`);
+  };
+  printLine(
+    spec.columns.map((column) => column.header),
+    colors.dim,
+  );
+  for (const line of lines) printLine(line, (text) => text);
   if (rows.length > limit)
     cli.print(colors.dim(`  … and ${formatCount(rows.length - limit)} more`));
 }
@@ -72,7 +85,7 @@ function isNumeric<Row>(column: Column<Row>): boolean {
   return column.unit === 'count' || column.unit === 'bytes';
 }
 
-function formatCell<Row>(cli: Cli, column: Column<Row>, row: Row): string {
+function formatCell<Row>(cli: TableOutput, column: Column<Row>, row: Row): string {
   const value = column.value(row);
   if (typeof value === 'string') return printable(value);
   return column.unit === 'bytes' ? formatBytes(value, cli.exactBytes) : formatCount(value);

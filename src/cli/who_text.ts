@@ -125,10 +125,10 @@ function printObject(cli: Cli, object: HeldObject): void {
     );
   }
   cli.print('');
-  const touchedOf = (pid: number): number =>
-    object.mappings
-      .filter((mapping) => mapping.pid === pid)
-      .reduce((sum, mapping) => sum + mapping.touchedBytes, 0);
+  const touched = new Map<number, number>();
+  for (const { pid, touchedBytes } of object.mappings) {
+    touched.set(pid, (touched.get(pid) ?? 0) + touchedBytes);
+  }
   printTable(
     cli,
     {
@@ -140,7 +140,7 @@ function printObject(cli: Cli, object: HeldObject): void {
         { header: 'name', value: (row) => row.comm },
         { header: 'mappings', value: (row) => row.mappingCount, unit: 'count' },
         { header: 'mapped', value: (row) => row.mappedBytes, unit: 'bytes' },
-        { header: 'touched', value: (row) => touchedOf(row.pid), unit: 'bytes' },
+        { header: 'touched', value: (row) => touched.get(row.pid) ?? 0, unit: 'bytes' },
         { header: 'open files', value: (row) => row.descriptorCount, unit: 'count' },
         { header: 'frees alone', value: (row) => row.freedBytes, unit: 'bytes' },
       ],
