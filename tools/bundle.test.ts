@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, posix } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { bundle, isBundled } from './bundle.js';
+import { bundle, joinedModules } from './bundle.js';
 
 const MODULES: Readonly<Record<string, string>> = {
   'base/units.js': 'export const NIL = -1;\nexport const FLAG = 1 << 4;\n',
@@ -71,14 +71,59 @@ describe('bundle', () => {
   });
 });
 
-describe('isBundled', () => {
-  it('takes the pure layers, and no tests', () => {
-    expect(isBundled('kernel/rmap/walk.js')).toBe(true);
-    expect(isBundled('query/explain/explain.js')).toBe(true);
-    expect(isBundled('kernel/rmap/walk.test.js')).toBe(false);
-    expect(isBundled('kernel/rmap/walk.d.ts')).toBe(false);
-    expect(isBundled('query/who_page.js')).toBe(false);
-    expect(isBundled('linux/who.js')).toBe(false);
-    expect(isBundled('cli/main.js')).toBe(false);
+/** A command line with two commands, of which one must answer at once. */
+const COMMANDS: Readonly<Record<string, string>> = {
+  'cli/run_cli.js':
+    "export { NIL } from '../base/units.js';\nexport const shared = 'shared words';\n",
+  'cli/command_table.js': `export const table = [
+  () => import('./commands/who.js'),
+  () => import('./commands/other.js'),
+];\n`,
+  'cli/commands/who.js': `import {
+  look,
+} from '../../linux/look.js';
+import { shared } from '../run_cli.js';
+import { page } from '../../query/who_page.js';
+export const command = () => look() + shared + page();\n`,
+  'cli/commands/other.js': "export const command = () => 'another command';\n",
+  'linux/look.js':
+    "import { readFileSync } from 'node:fs';\nexport const look = () => readFileSync;\n",
+  'linux/look.test.js': '',
+  'query/who_page.js': "export const page = () => 'page report';\n",
+};
+
+describe('joinedModules', () => {
+  beforeEach(() => {
+    for (const [path, text] of Object.entries(COMMANDS)) {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), text);
+    }
+  });
+
+  const paths = [...Object.keys(MODULES), ...Object.keys(COMMANDS), 'kernel/walk.test.js'];
+
+  it('takes the engine and what must answer at once, and nothing that is loaded later', () => {
+    const rest = new Set(paths);
+    for (const path of joinedModules(root, [...paths, 'kernel/walk.d.ts'])) rest.delete(path);
+    expect([...rest]).toEqual([
+      'cli/commands/other.js',
+      'linux/look.test.js',
+      'kernel/walk.test.js',
+    ]);
+  });
+
+  it('makes one file of each command, and one of what all need', async () => {
+    const files = await bundle(root, joinedModules(root, paths));
+    const line = files.get('bundle/command_line.js') ?? '';
+    const who = files.get('bundle/who.js') ?? '';
+    expect(line).toContain('shared words');
+    expect(line).not.toContain('readFileSync');
+    expect(line).toMatch(/import\(["']\.\.\/cli\/commands\/who\.js["']\)/);
+    expect(line).toMatch(/import\(["']\.\.\/cli\/commands\/other\.js["']\)/);
+    expect(who).toContain('readFileSync');
+    expect(who).toMatch(/import ["']\.\/command_line\.js["']/);
+    expect(codeBelow(files, 'query/who_page.js')).toContain('page report');
+    expect(codeBelow(files, 'query/who_page.js')).not.toMatch(/node:|shared words/);
+    expect([...files.values()].join('')).not.toContain('another command');
   });
 });

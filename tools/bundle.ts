@@ -1,15 +1,36 @@
-import { join, relative, resolve, sep } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join, posix, relative, resolve, sep } from 'node:path';
 import { rolldown } from 'rolldown';
 
-/**
- * What is joined: the engine, and what goes through every event and page of a recording. The rest
- * does little work, finds files from its own place, or is loaded only when a command wants it.
- */
-const JOINED = /^(base|kernel|trace|replay|query\/explain)\/.*(?<!\.test)\.js$/;
+/** What goes through every event and page of a recording. */
+const ENGINE = /^(base|kernel|trace|replay|query\/explain)\/.*(?<!\.test)\.js$/;
 
-/** Whether the module at a path, relative to the root of the build, becomes part of the bundle. */
-export function isBundled(path: string): boolean {
-  return JOINED.test(path);
+/**
+ * What a command that answers at once must load: loading a module takes a millisecond. By file, the
+ * modules that lead to the rest; what the first needs is in no other.
+ */
+const AT_ONCE: Readonly<Record<string, readonly string[]>> = {
+  command_line: ['cli/command_table.js', 'cli/run_cli.js'],
+  who: ['cli/commands/who.js'],
+};
+
+const STATIC_IMPORT = /^(?:import|export)\b[^;'"]*['"](\.[^'"]+)['"]/gm;
+
+/**
+ * The modules that are joined. The rest does little work, finds files from its own place, or is
+ * loaded only when a command wants it.
+ * @param root Folder of the build.
+ * @param paths Modules below it, relative.
+ */
+export function joinedModules(root: string, paths: readonly string[]): readonly string[] {
+  const joined = new Set(Object.values(AT_ONCE).flat());
+  for (const path of joined) {
+    const code = readFileSync(join(root, path), 'utf8');
+    for (const [, to = ''] of code.matchAll(STATIC_IMPORT)) {
+      joined.add(posix.join(posix.dirname(path), to));
+    }
+  }
+  return paths.filter((path) => joined.has(path) || ENGINE.test(path));
 }
 
 /**
@@ -19,9 +40,10 @@ export function isBundled(path: string): boolean {
  *
  * What a module needs, itself or through an import, says where it goes, so that nobody loads what
  * is not needed: `kernel` is the engine, `analysis` works with it, `formats` does not; `files` and
- * `file_analysis` are the same for modules that need Node or a package.
+ * `file_analysis` are the same for modules that need Node or a package. What no layer of the engine
+ * holds goes by the command that needs it (`AT_ONCE`); `reports` of it runs in a browser.
  * @param root Folder of the build.
- * @param paths Modules below it, relative, for which `isBundled` holds.
+ * @param paths Modules below it, relative, of `joinedModules`.
  * @returns What each file must hold, those of `bundle/` included.
  */
 export async function bundle(
@@ -30,7 +52,9 @@ export async function bundle(
 ): Promise<ReadonlyMap<string, string>> {
   const folder = resolve(root);
   const isOwn = (id: string): boolean => id.startsWith(folder + sep);
-  const layerOf = (id: string): string => relative(folder, id).split(sep)[0] ?? '';
+  const pathOf = (id: string): string => relative(folder, id).split(sep).join('/');
+  const layerOf = (id: string): string => pathOf(id).split('/')[0] ?? '';
+  const joined = new Set(paths.map((path) => join(folder, path)));
   const isOfLayer =
     (layer: string) =>
     (id: string): boolean =>
@@ -39,7 +63,7 @@ export async function bundle(
     cwd: folder,
     input: Object.fromEntries(paths.map((path) => [path.slice(0, -3), join(folder, path)])),
     platform: 'neutral',
-    external: (id) => !id.startsWith('.') && !isOwn(id),
+    external: (id) => !id.startsWith('.') && !joined.has(id),
     treeshake: false,
     preserveEntrySignatures: 'allow-extension',
     optimization: { inlineConst: { mode: 'all', pass: 3 } },
@@ -59,6 +83,13 @@ export async function bundle(
           name(id, context) {
             const importsOf = (module: string): readonly string[] =>
               context.getModuleInfo(module)?.importedIds ?? [];
+            if (!ENGINE.test(pathOf(id))) {
+              if (layerOf(id) === 'query') return 'reports';
+              const isIt = (module: string): boolean => module === id;
+              return Object.entries(AT_ONCE).find(([, roots]) =>
+                roots.some((path) => needs(join(folder, path), importsOf, isIt)),
+              )?.[0];
+            }
             const needsKernel = needs(id, importsOf, isOfLayer('kernel'));
             if (needs(id, importsOf, (module) => !isOwn(module))) {
               return needsKernel ? 'file_analysis' : 'files';

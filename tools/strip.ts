@@ -5,13 +5,13 @@
  *   node dist/tools/strip.js --sources  src/{base,kernel} -> dist/stripped (for the type check)
  *
  * Every file is copied; those of `kernel/` (except `kernel/op/`) lose their generators, and
- * `kernel/op/prims` is replaced by `kernel/op/prims_fast`. That is `dist/plain`; in `dist/fast` the
- * modules of the pure layers are joined into one. Only what changed is written, and what has no
+ * `kernel/op/prims` is replaced by `kernel/op/prims_fast`. That is `dist/plain`; in `dist/fast` many
+ * modules are joined into few files. Only what changed is written, and what has no
  * source any more is removed, so that a running program keeps its files.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
-import { bundle, isBundled } from './bundle.js';
+import { bundle, joinedModules } from './bundle.js';
 import { isStripped, StripError, stripGenerators } from './strip_source.js';
 
 /** Paths of the files below a folder, relative to it, with `/` between the parts. */
@@ -49,10 +49,10 @@ function mirror(to: string, paths: readonly string[], contentsOf: (path: string)
   }
 }
 
-/** Joins the pure layers of `from` into one module of `to`, and copies the rest. */
+/** Joins modules of `from` into few files of `to`, and copies the rest. */
 async function bundleTo(from: string, to: string): Promise<void> {
   const paths = filesBelow(from).filter((path) => !path.endsWith('.map'));
-  const bundled = await bundle(from, paths.filter(isBundled));
+  const bundled = await bundle(from, joinedModules(from, paths));
   mirror(
     to,
     [...new Set([...paths, ...bundled.keys()])],
