@@ -112,7 +112,20 @@ export function readProcessPages(
       pagemap.readRange(vma.startVpn, vma.endVpn, rows, isEnough);
       const rowCount = rows.length - firstRow;
       const swapCount = rows.swapCount - firstSwap;
-      vmas.push({ ...vma, firstRow, rowCount, firstSwap, swapCount });
+      // Written out: spreading takes ten times as long.
+      vmas.push({
+        startVpn: vma.startVpn,
+        endVpn: vma.endVpn,
+        permissions: vma.permissions,
+        offsetBytes: vma.offsetBytes,
+        device: vma.device,
+        inode: vma.inode,
+        name: vma.name,
+        firstRow,
+        rowCount,
+        firstSwap,
+        swapCount,
+      });
     }
   } finally {
     pagemap.close();

@@ -52,9 +52,8 @@ function aboutProcess(target: string, pid: number): WhoProcessReport {
   if (picture.method.deniedPids.includes(pid)) {
     throw new RmapError('environment', `no right to read process ${pid}: needs CAP_SYS_PTRACE`);
   }
-  const elapsedMs = performance.now() - startMs;
-  const report = computeWhoProcess(target, pid, picture, relatives.unreadCount, elapsedMs);
-  if (report !== undefined) return report;
+  const report = computeWhoProcess(target, pid, picture, relatives.unreadCount, 0);
+  if (report !== undefined) return { ...report, elapsedMs: performance.now() - startMs };
   throw new RmapError(
     'usage',
     `process ${pid} has no memory of its own: a kernel thread or zombie`,
@@ -64,7 +63,8 @@ function aboutProcess(target: string, pid: number): WhoProcessReport {
 function aboutObjects(target: string, find: () => FoundObjects): WhoObjectReport {
   const startMs = performance.now();
   const { objects, deniedPids } = find();
-  return computeWhoObject(target, objects, deniedPids, performance.now() - startMs);
+  const report = computeWhoObject(target, objects, deniedPids, 0);
+  return { ...report, elapsedMs: performance.now() - startMs };
 }
 
 /** Answers a question about the memory of this machine, from /proc alone. */

@@ -105,7 +105,7 @@ function emptySums(): Sums {
 }
 
 /** Members without repetitions; `members` ascend. */
-function distinct(members: readonly number[]): number[] {
+export function distinct(members: readonly number[]): number[] {
   return members.filter((member, index) => member !== members[index - 1]);
 }
 
@@ -287,23 +287,40 @@ function precisionOf(picture: PageMapPicture): LiveReport['precision'] {
   return 'estimated';
 }
 
-/**
- * What the processes of a picture share, exactly: their page maps joined on the page frame. The
- * zero page is nobody's memory and not counted.
- */
-export function computeLive(picture: PageMapPicture, chains?: AnonVmaReading): LiveReport {
+/** What each process of a picture uses. */
+export interface ProcessUses {
+  readonly precision: LiveReport['precision'];
+  /** Sets of processes with the pages that exactly they map; empty without frames. */
+  readonly sets: readonly SharingSet[];
+  readonly swapUsers: ReadonlyMap<number, number>;
+  /** In the order of the picture. */
+  readonly processes: readonly LiveProcess[];
+}
+
+/** Joins the page maps of a picture and adds up by process. */
+export function computeUses(picture: PageMapPicture): ProcessUses {
   const { hasFrames } = picture.method;
   const sets = hasFrames ? joinPages(picture) : [];
   const sums = picture.processes.map((process) => (hasFrames ? emptySums() : flagSums(process)));
   for (const set of sets) addSet(sums, set);
   const swapUsers = swapUse(picture.processes);
-  const processes = picture.processes
-    .map((process, index) => processUse(process, sums[index] ?? emptySums(), swapUsers))
-    .toSorted((left, right) => orderByPss(left, right));
+  const processes = picture.processes.map((process, index) =>
+    processUse(process, sums[index] ?? emptySums(), swapUsers),
+  );
+  return { precision: precisionOf(picture), sets, swapUsers, processes };
+}
+
+/**
+ * What the processes of a picture share, exactly: their page maps joined on the page frame. The
+ * zero page is nobody's memory and not counted.
+ */
+export function computeLive(picture: PageMapPicture, chains?: AnonVmaReading): LiveReport {
+  const { precision, sets, swapUsers, processes: uses } = computeUses(picture);
+  const processes = uses.toSorted((left, right) => orderByPss(left, right));
   return {
     schemaVersion: 1,
     time: picture.time,
-    precision: precisionOf(picture),
+    precision,
     method: picture.method,
     processes,
     total: totalsOf(picture, processes, sets, swapUsers),

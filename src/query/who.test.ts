@@ -189,3 +189,20 @@ test('a process: its regions and whom it shares with', () => {
   expect(report?.unreadRelatives).toBe(4);
   expect(computeWhoProcess('pid:9', 9, picture, 0, 1)).toBeUndefined();
 });
+
+test('a process that shares in more ways than a report lists', () => {
+  // Page k is shared with the relatives whose bits are set in k + 1: 255 different sets.
+  const pfns = Array.from({ length: 255 }, (_, k) => 1000 + k);
+  const relatives = Array.from({ length: 8 }, (_, bit) =>
+    testProcess(10 + bit, anon(...pfns.filter((_pfn, k) => (((k + 1) >> bit) & 1) === 1))),
+  );
+  const report = computeWhoProcess(
+    'pid:2',
+    2,
+    testPicture([testProcess(2, anon(...pfns)), ...relatives]),
+    0,
+    1,
+  );
+  expect(report?.partners.map(({ pid }) => pid)).toEqual([10, 11, 12, 13, 14, 15, 16, 17]);
+  expect(report?.partners.every(({ sharedBytes }) => sharedBytes === 128 * 4096)).toBe(true);
+});

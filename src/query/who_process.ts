@@ -1,7 +1,7 @@
 import { PAGE_SIZE_BYTES } from '../base/units.js';
 import { PAGE_FLAG } from './page_map.js';
-import { computeLive } from './live.js';
-import type { LiveProcess, LiveReport } from './live.js';
+import { computeUses, distinct } from './live.js';
+import type { LiveProcess, LiveReport, ProcessUses } from './live.js';
 import type { PageMapPicture, PictureProcess, PictureVma } from './page_map.js';
 
 /** Memory of one mapping, or of several with the same name. */
@@ -70,18 +70,25 @@ function regionsOf(process: PictureProcess): ProcessRegion[] {
     .slice(0, REGION_LIMIT);
 }
 
-function partnersOf(pid: number, live: LiveReport): ProcessPartner[] {
-  const shared = new Map<number, number>();
-  for (const { pids, anonBytes, fileBytes } of live.sharedBy) {
-    if (!pids.includes(pid)) continue;
-    for (const other of pids) {
-      if (other !== pid) shared.set(other, (shared.get(other) ?? 0) + anonBytes + fileBytes);
+/** `index`: the place of the process in the picture. */
+function partnersOf(index: number, { sets, processes }: ProcessUses): ProcessPartner[] {
+  const pages = new Map<number, number>();
+  for (const set of sets) {
+    if (!set.members.includes(index)) continue;
+    for (const other of distinct(set.members)) {
+      if (other !== index) pages.set(other, (pages.get(other) ?? 0) + set.pages);
     }
   }
-  const commOf = new Map(live.processes.map((process) => [process.pid, process.comm]));
-  return [...shared]
-    .map(([other, sharedBytes]) => ({ pid: other, comm: commOf.get(other) ?? '', sharedBytes }))
-    .toSorted((left, right) => right.sharedBytes - left.sharedBytes);
+  return [...pages]
+    .map(([other, shared]) => ({
+      pid: processes[other]?.pid ?? 0,
+      comm: processes[other]?.comm ?? '',
+      sharedBytes: shared * PAGE_SIZE_BYTES,
+    }))
+    .toSorted((left, right) => {
+      const difference = right.sharedBytes - left.sharedBytes;
+      return difference === 0 ? left.pid - right.pid : difference;
+    });
 }
 
 /**
@@ -96,18 +103,20 @@ export function computeWhoProcess(
   unreadRelatives: number,
   elapsedMs: number,
 ): WhoProcessReport | undefined {
-  const entry = picture.processes.find((process) => process.pid === pid);
-  const live = computeLive(picture);
-  const process = live.processes.find((candidate) => candidate.pid === pid);
-  if (entry === undefined || process === undefined) return undefined;
+  const index = picture.processes.findIndex((process) => process.pid === pid);
+  const entry = picture.processes[index];
+  if (entry === undefined) return undefined;
+  const uses = computeUses(picture);
+  const process = uses.processes[index];
+  if (process === undefined) return undefined;
   return {
     schemaVersion: 1,
     kind: 'process',
     target,
-    precision: live.precision,
+    precision: uses.precision,
     process,
     regions: regionsOf(entry),
-    partners: partnersOf(pid, live),
+    partners: partnersOf(index, uses),
     unreadRelatives,
     elapsedMs,
   };
