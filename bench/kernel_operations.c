@@ -124,22 +124,38 @@ static long long measure(const char *operation, size_t bytes)
 	return end - start;
 }
 
-/* Measures in a child, so that every operation starts in a fresh address space. */
+/*
+ * Measures in a child, so that every operation starts in a fresh address space. Answers when the
+ * child is gone: taking its memory apart must not run into what is measured next.
+ */
 static int answer(const char *operation, size_t bytes)
 {
-	int status;
-	pid_t child = fork();
+	int status, result[2];
+	long long elapsed_ns = 0;
+	pid_t child;
 
+	if (pipe(result))
+		die("pipe");
+	child = fork();
 	if (child < 0)
 		die("fork");
 	if (child == 0) {
-		printf("%lld\n", measure(operation, bytes));
-		fflush(stdout);
+		elapsed_ns = measure(operation, bytes);
+		if (write(result[1], &elapsed_ns, sizeof elapsed_ns) < 0)
+			_exit(1);
 		_exit(0);
 	}
+	close(result[1]);
 	if (waitpid(child, &status, 0) != child)
 		die("waitpid");
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	if (WIFEXITED(status) && WEXITSTATUS(status))
+		return WEXITSTATUS(status);
+	if (read(result[0], &elapsed_ns, sizeof elapsed_ns) != sizeof elapsed_ns)
+		return 1;
+	close(result[0]);
+	printf("%lld\n", elapsed_ns);
+	fflush(stdout);
+	return 0;
 }
 
 int main(void)
