@@ -1,3 +1,4 @@
+import { NIL } from '../../src/base/units.js';
 import { Machine } from '../../src/kernel/machine.js';
 import type { Operation, OperationResult } from '../../src/kernel/operation.js';
 import { PTE_PRESENT } from '../../src/kernel/pgtable/pte.js';
@@ -107,6 +108,12 @@ export class MachineScript {
     const entry = kernel.pageTables.findLeaf(mm.pgd, vpn);
     if (entry < 0 || (kernel.pageTables.flags[entry] & PTE_PRESENT) === 0) return -1;
     return kernel.pageTables.pageOfLeaf(mm.pgd, entry, vpn);
+  }
+
+  /** Index of the PMD entry of a page of process 0; NIL if it has no PMD table. */
+  pmdEntry(at: number): number {
+    const mm = this.kernel.processes.get(0)?.mm;
+    return mm === undefined ? NIL : this.kernel.pageTables.findPmd(mm.pgd, at + REGION_START);
   }
 
   /** `VmFlags` of the VMA at a page. */

@@ -2,6 +2,7 @@ import { ENTRIES_PER_TABLE, NIL, tableIndex } from '../../base/units.js';
 import { moveHugetlbPageTables } from '../hugetlb/move.js';
 import type { Kernel } from '../kernel.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
+import { moveDepositedTable } from '../pgtable/deposit.js';
 import { copyWords, fillFlags, flagsAlike } from '../pgtable/entry_run.js';
 import {
   KIND_MARKER,
@@ -15,7 +16,7 @@ import {
 import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
-import type { Vma } from '../vm/vma.js';
+import { isAnonymous, type Vma } from '../vm/vma.js';
 import { VM_HUGETLB } from '../vm/vm_flags.js';
 
 /**
@@ -63,6 +64,8 @@ export function* movePageTables(
         pageTables.payload[target] = pageTables.payload[source];
         pageTables.flags[target] = movedFlags(kernel, pageTables.flags[source]);
         pageTables.flags[source] = 0;
+        const isHuge = (pageTables.flags[target] & PTE_TABLE) === 0;
+        if (isHuge && isAnonymous(oldVma)) moveDepositedTable(kernel, source, target);
         // Before the locks go: else a walk through the new place would not reach these.
         flushTlbRange(kernel, oldVma.mm, from, from + extent);
         yield* unlockRmap(oldVma);

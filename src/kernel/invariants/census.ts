@@ -1,3 +1,4 @@
+import { ENTRIES_PER_TABLE } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from '../phys/folio.js';
 import { PG_HEAD, PG_HUGETLB } from '../phys/page_flags.js';
@@ -14,7 +15,7 @@ import {
 import type { PageHolder } from '../process.js';
 import { walkEntries } from '../state/page_walk.js';
 import type { Mm } from '../vm/mm.js';
-import type { Vma } from '../vm/vma.js';
+import { isAnonymous, type Vma } from '../vm/vma.js';
 
 /** One entry that maps a page or stands for it. */
 export interface MappedEntry {
@@ -46,6 +47,8 @@ export class Census {
   readonly ksmZeroPages = new Map<Mm, number>();
   /** Entries that map each large folio, by head and mm. */
   readonly largeByMm = new Map<number, Map<Mm, number>>();
+  /** Huge entries of anonymous memory, by the node of their PMD table. */
+  readonly anonPmds = new Map<number, number>();
   /** References that pipes and rings hold, by head; and pins of large folios. */
   readonly heldReferences = new Map<number, number>();
   readonly pins = new Map<number, number>();
@@ -77,6 +80,9 @@ export class Census {
       const flags = pageTables.flags[entry];
       const pfn = pageTables.payload[entry];
       const found: MappedEntry = { vma, vpn, entry, flags, pfn, pages, level };
+      if (level === 2 && isAnonymous(vma)) {
+        add(this.anonPmds, Math.floor(entry / ENTRIES_PER_TABLE), 1);
+      }
       if ((flags & PTE_PRESENT) === 0 && !isDeviceEntry(flags)) {
         if (isMigration(flags)) push(this.migrations, pfn, found);
         else if ((flags & KIND_MASK) === KIND_SWAP) this.swaps.push(found);

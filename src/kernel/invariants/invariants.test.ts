@@ -100,6 +100,10 @@ const BREAKS: Readonly<Record<string, Break>> = {
     damage: (k) => void (k.memory.flags[pfnOf(k, 0)] |= PG_MLOCKED),
   },
   'vma.whole-huge-entries': { setUp: THP, damage: (k) => void (vmaOf(k).end -= 1) },
+  'vma.deposited-tables': {
+    setUp: THP,
+    damage: (k) => k.pageTables.deposited.clear(),
+  },
   'mm.write-protect-seq': { setUp: [], damage: (k) => void (mmOf(k).writeProtectSeq = 1) },
   'mm.tlb-batches': { setUp: [], damage: (k) => void (mmOf(k).tlbFlushed = 1) },
   'mm.locks-free': { setUp: [], damage: (k) => void (mmOf(k).mmapLock.readers = 1) },

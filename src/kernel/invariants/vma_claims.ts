@@ -1,5 +1,5 @@
 /** VMAs, address spaces, locks and translations (spec 90 A6). */
-import { PAGES_PER_PMD } from '../../base/units.js';
+import { ENTRIES_PER_TABLE, PAGES_PER_PMD } from '../../base/units.js';
 import { isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { PG_HEAD, PG_HUGETLB, PG_MLOCKED, PG_UNEVICTABLE } from '../phys/page_flags.js';
 import { PTE_WRITE } from '../pgtable/pte.js';
@@ -128,6 +128,27 @@ export const VMA_CLAIMS: readonly Invariant[] = [
           if (!isHugetlb && (kernel.memory.flags[head] & PG_HEAD) === 0) {
             wrong.push(`the huge entry at ${vpn} shows no large folio`);
           }
+        }
+      }
+      return wrong;
+    },
+  },
+  {
+    id: 'vma.deposited-tables',
+    claim: 'a huge entry of anonymous memory has an empty page table in store, no other has [49]',
+    check(kernel, census) {
+      const { deposited, flags } = kernel.pageTables;
+      const wrong: string[] = [];
+      for (const table of new Set([...census.anonPmds.keys(), ...deposited.keys()])) {
+        const stored = deposited.get(table) ?? [];
+        const wanted = census.anonPmds.get(table) ?? 0;
+        if (stored.length !== wanted) {
+          wrong.push(`PMD table ${table} stores ${stored.length} tables for ${wanted} entries`);
+        }
+        for (const node of stored) {
+          const from = node * ENTRIES_PER_TABLE;
+          const isEmpty = flags.subarray(from, from + ENTRIES_PER_TABLE).every((one) => one === 0);
+          if (!isEmpty) wrong.push(`the stored page table ${node} is not empty`);
         }
       }
       return wrong;

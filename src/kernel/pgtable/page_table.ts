@@ -33,6 +33,11 @@ export class PageTables {
   private readonly walkBlocks = new Int32Array(WALK_CACHE_SLOTS);
   private readonly walkEntries = new Int32Array(WALK_CACHE_SLOTS);
   private hasWalks = false;
+  /**
+   * Empty nodes in store for the huge entries of each PMD table, by its node: see `deposit.ts`.
+   * @kernel pmd_huge_pte
+   */
+  readonly deposited = new Map<number, number[]>();
 
   /** Takes an empty node. Invalidates held columns. */
   allocNode(): number {

@@ -214,6 +214,18 @@ describe('huge entries', () => {
     expect([f.migrate(f.folio(512)), f.text(512)]).toEqual([1, 'wdy e']);
   });
 
+  it('are copied by fork as shared ones, with a page table in store each', () => {
+    const f = huge();
+    const head = f.folio(512);
+    f.migrate(head);
+    f.fork(0, 1);
+    expect([f.text(512), f.text(512, 1)]).toEqual(['migration r', 'migration r']);
+    expect([...f.kernel.pageTables.deposited.values()].flat().length).toBe(2);
+    f.restore(head);
+    expect([f.text(512), f.text(512, 1)]).toEqual(['dy', 'dy']);
+    expect(f.broken).toEqual([]);
+  });
+
   it('are split into frozen entries with TTU_SPLIT_HUGE_PMD', () => {
     const f = huge();
     const head = f.folio(512);

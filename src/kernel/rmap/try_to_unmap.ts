@@ -6,6 +6,7 @@ import type { Op } from '../op/prims.js';
 import { folioMapcount, folioPageCount, folioPut, isAnonFolio } from '../phys/folio.js';
 import { mlockVmaFolio } from '../phys/mlock.js';
 import { PG_DIRTY, PG_HUGETLB, PG_SWAPBACKED } from '../phys/page_flags.js';
+import { freeDepositedTable } from '../pgtable/deposit.js';
 import { PTE_DIRTY } from '../pgtable/pte.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import { MM_ANONPAGES } from '../vm/mm.js';
@@ -154,6 +155,7 @@ function discardPmd(kernel: Kernel, head: number, vma: Vma, walk: PageVmaMappedW
   // One reference is the caller's.
   if (memory.refcount[head] !== folioMapcount(kernel, head) + 1) return false;
   pageTables.flags[pmd] = 0;
+  freeDepositedTable(kernel, pmd);
   const blockStart = tableStart(walk.vpn);
   flushTlbRange(kernel, vma.mm, blockStart, blockStart + PAGES_PER_PMD);
   vma.mm.rss[MM_ANONPAGES] -= PAGES_PER_PMD;

@@ -8,6 +8,7 @@ import { fullBarrier, writePoint, type Op } from '../op/prims.js';
 import { folioPageCount, folioPut, isKsmFolio } from '../phys/folio.js';
 import { drainMlock } from '../phys/mlock.js';
 import { PG_SWAPCACHE } from '../phys/page_flags.js';
+import { depositTable } from '../pgtable/deposit.js';
 import { PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_TABLE, PTE_UFFD_WP } from '../pgtable/pte.js';
 import { anonVmaLockWrite, anonVmaUnlockWrite } from '../rmap/anon_vma.js';
 import { folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
@@ -51,8 +52,8 @@ export function* collapseAnonBlock(kernel: Kernel, vma: Vma, at: number): Op<Sca
   yield* anonVmaUnlockWrite(anonVma);
   if (result === 'succeed') {
     copyTable(kernel, vma, node, huge);
-    pageTables.clearNode(node);
     mapAnonFolioPmd(kernel, vma, at, pmd, huge);
+    depositTable(kernel, pmd, node);
   } else {
     pageTables.flags[pmd] = PTE_TABLE;
     folioPut(kernel, huge);

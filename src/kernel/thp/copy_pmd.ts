@@ -2,6 +2,7 @@ import { PAGES_PER_PMD } from '../../base/units.js';
 import { EAGAIN } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { folioGet, folioPut } from '../phys/folio.js';
+import { depositTable } from '../pgtable/deposit.js';
 import {
   KIND_MASK,
   KIND_MIGRATION_READ,
@@ -33,6 +34,7 @@ export function copyHugePmd(
   if (!isAnonymous(child)) return 0;
   const { pageTables } = kernel;
   const to = pageTables.allocPmd(child.mm.pgd, vpn);
+  const spare = pageTables.allocNode();
   const { payload, flags } = pageTables;
   const head = payload[pmd];
   const droppedBits = PTE_YOUNG | ((child.flags & VM_UFFD_WP) !== 0 ? 0 : PTE_UFFD_WP);
@@ -42,12 +44,14 @@ export function copyHugePmd(
     payload[to] = head;
     flags[to] = flags[pmd] & ~(droppedBits & PTE_UFFD_WP);
     child.mm.rss[MM_ANONPAGES] += PAGES_PER_PMD;
+    depositTable(kernel, to, spare);
     return 1;
   }
   if ((flags[pmd] & PTE_SPECIAL) === 0) {
     folioGet(kernel, head);
     if (folioTryDupAnonRmapPmd(kernel, head, child, parent) !== 0) {
       folioPut(kernel, head);
+      pageTables.freeNode(spare);
       splitHugePmdLocked(kernel, parent, vpn, pmd, false);
       return -EAGAIN;
     }
@@ -56,5 +60,6 @@ export function copyHugePmd(
   }
   payload[to] = head;
   flags[to] = flags[pmd] & ~(PTE_WRITE | droppedBits);
+  depositTable(kernel, to, spare);
   return 1;
 }

@@ -6,6 +6,7 @@ import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_ANON_EXCLUSIVE, PG_SWAPCACHE } from '../phys/page_flags.js';
+import { depositTable } from '../pgtable/deposit.js';
 import { PTE_DIRTY, PTE_LEAF, PTE_SPECIAL, PTE_UFFD_WP, PTE_YOUNG } from '../pgtable/pte.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap } from '../rmap/folio_rmap.js';
@@ -48,18 +49,21 @@ export function* doHugePmdFault(
     const pmd = pageTables.allocPmd(vma.mm.pgd, vpn);
     pageTables.payload[pmd] = zero;
     pageTables.flags[pmd] = presentFlags(vma) | PTE_SPECIAL | PTE_LEAF;
+    depositTable(kernel, pmd);
     return 0;
   }
   const head = yield* allocUserFolio(kernel, vma.mm, PMD_ORDER);
   if (head === NIL) return VM_FAULT_FALLBACK;
   const pmd = pageTables.allocPmd(vma.mm.pgd, vpn);
   mapAnonFolioPmd(kernel, vma, vpn, pmd, head);
+  depositTable(kernel, pmd);
   return 0;
 }
 
 /**
  * Maps a fresh 2 MiB folio exclusively by the PMD entry and queues it for the shrinker, which will
- * look whether it is mostly zeros. Always dirty, even in a VMA without write permission.
+ * look whether it is mostly zeros. Always dirty, even in a VMA without write permission. The caller
+ * sees to the page table in store.
  * @kernel map_anon_folio_pmd
  */
 export function mapAnonFolioPmd(

@@ -4,6 +4,7 @@ import { presentFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
 import { folioPut } from '../phys/folio.js';
 import { PG_ANON_EXCLUSIVE, PG_DIRTY, PG_REFERENCED, PG_SWAPBACKED } from '../phys/page_flags.js';
+import { withdrawTable } from '../pgtable/deposit.js';
 import {
   isMigration,
   KIND_MASK,
@@ -33,7 +34,6 @@ export const MIGRATION_KEEPS = PTE_YOUNG | PTE_DIRTY | PTE_SOFT_DIRTY | PTE_UFFD
 /**
  * Replaces a huge PMD entry (leaf or migration entry) by a table of 512 entries that say the same.
  * In a file VMA the mapping is dropped instead: faults bring it back. The page-table lock is held.
- * Invalidates held page-table columns.
  *
  * @param vpn Any page of the block.
  * @param pmd Entry index of the leaf.
@@ -100,7 +100,7 @@ export function migrationFlags(presentEntry: number, isExclusive: boolean): numb
   return kind | (presentEntry & MIGRATION_KEEPS);
 }
 
-/** Puts a table of 512 entries, whose payload grows by `step`, in the place of the leaf. */
+/** Puts the stored table, with 512 entries whose payload grows by `step`, in the leaf's place. */
 function fillTable(
   kernel: Kernel,
   pmd: number,
@@ -108,7 +108,7 @@ function fillTable(
   step: number,
   entryFlags: number,
 ): void {
-  const node = kernel.pageTables.allocNode();
+  const node = withdrawTable(kernel, pmd);
   const { payload, flags } = kernel.pageTables;
   const from = node * ENTRIES_PER_TABLE;
   for (let i = 0; i < ENTRIES_PER_TABLE; i += 1) payload[from + i] = firstPfn + i * step;

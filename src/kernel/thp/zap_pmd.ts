@@ -4,6 +4,7 @@ import type { Kernel } from '../kernel.js';
 import { folioPut, isAnonFolio } from '../phys/folio.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
 import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
+import { freeDepositedTable } from '../pgtable/deposit.js';
 import { PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_YOUNG } from '../pgtable/pte.js';
 import { folioRemoveRmapPmd } from '../rmap/folio_rmap.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
@@ -32,12 +33,14 @@ export function zapHugePmd(
   const pfn = pageTables.payload[pmd];
   if ((flags & PTE_SPECIAL) !== 0) {
     pageTables.flags[pmd] = 0;
+    freeDepositedTable(kernel, pmd);
     return;
   }
   const head = memory.folioOf(pfn);
   const isAnon = isAnonFolio(kernel, head);
   if (isAnon && !options.evenCows) return;
   pageTables.flags[pmd] = 0;
+  if (isAnon) freeDepositedTable(kernel, pmd);
   const isSwapbacked = (memory.flags[head] & PG_SWAPBACKED) !== 0;
   const member = isAnon ? MM_ANONPAGES : isSwapbacked ? MM_SHMEMPAGES : MM_FILEPAGES;
   vma.mm.rss[member] -= PAGES_PER_PMD;

@@ -6,6 +6,7 @@ import type { Kernel } from '../kernel.js';
 import { downWrite, fullBarrier, readPoint, upWrite, writePoint, type Op } from '../op/prims.js';
 import { folioAnonVma, folioGet, folioMaybeDmaPinned, folioPut } from '../phys/folio.js';
 import { PG_ANON_EXCLUSIVE } from '../phys/page_flags.js';
+import { moveDepositedTable } from '../pgtable/deposit.js';
 import {
   isMigration,
   KIND_MASK,
@@ -171,6 +172,7 @@ export function* moveHugePmd(
     flags[sourcePmd] = 0;
     payload[targetPmd] = head;
     flags[targetPmd] = presentFlags(target) | (pmd & (PTE_LEAF | PTE_SPECIAL));
+    moveDepositedTable(kernel, sourcePmd, targetPmd);
     yield* upWrite(source.mm.pageTableLock);
     return 0;
   }
@@ -194,6 +196,7 @@ export function* moveHugePmd(
     payload[targetPmd] = head;
     // As after mremap the entry counts as dirty.
     flags[targetPmd] = writtenFlags(target) | PTE_LEAF | softDirty(kernel);
+    moveDepositedTable(kernel, sourcePmd, targetPmd);
   }
   yield* upWrite(source.mm.pageTableLock);
   yield* upWrite(oldAnonVma.root.rwsem);
