@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { RmapError } from '../base/errors.js';
@@ -90,6 +91,16 @@ describe('runCli', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/echo .*print what it got\n\s+\$ rmap echo hello --times 2/);
     expect(stdout).toContain('70 a bug in rmap');
+  });
+
+  it('lists every command also where one is named behind --help', async () => {
+    expect((await run('--help', 'echo')).stdout).toContain('other');
+  });
+
+  it('prints the version of the package', async () => {
+    const { version } = createRequire(import.meta.url)('rmap/package.json') as { version: string };
+    expect(await run('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+    expect((await run('-V')).stdout).toBe(`${version}\n`);
   });
 
   it('prints help on stderr and fails when nothing is asked', async () => {

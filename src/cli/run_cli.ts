@@ -27,10 +27,12 @@ export async function runCli(
 ): Promise<ExitCode> {
   let replay = ['rmap', ...args.map(quoteForShell)].join(' ');
   let exitCode: ExitCode = EXIT_OK;
-  const program = newProgram(streams);
+  const program = newProgram(streams, args);
   const chosen = chosenCommand(args, table);
   try {
     for (const entry of table) {
+      // Who names a command first sees nothing of the others.
+      if (entry !== chosen && args[0] === chosen?.name) continue;
       const command = declare(program, entry);
       if (entry !== chosen) continue;
       const module = (await entry.load()).command;
@@ -61,11 +63,11 @@ export async function runCli(
   }
 }
 
-function newProgram(streams: Streams): Command {
+function newProgram(streams: Streams, args: readonly string[]): Command {
   const program = new Command('rmap');
   program
     .description("Linux's reverse mapping: who shares this page, who broke the sharing, and why")
-    .version(version(), '-V, --version', 'print the version')
+    .version(asksForVersion(args) ? version() : '', '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
     .exitOverride()
@@ -116,6 +118,11 @@ function oneLineUsageError(text: string): string {
 
 function quoteForShell(arg: string): string {
   return /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Finding and parsing the manifest takes 3 ms: only on demand. */
+function asksForVersion(args: readonly string[]): boolean {
+  return args.some((arg) => arg === '--version' || /^-\w*V/.test(arg));
 }
 
 function version(): string {

@@ -6,22 +6,28 @@ import type { MemoryObject, ObjectDescriptor } from '../query/who_object.js';
 import { isHidden, look } from './look.js';
 import { MappingSurvey } from './mapping_survey.js';
 import type { ProcessVma } from './mapping_survey.js';
-import { parseMaps } from './proc_text.js';
+import { isUserMapping, MapsLines } from './proc_text.js';
 import type { MapsEntry } from './proc_text.js';
-import { errorCodeOf, isGone, listPids, readComm } from './processes.js';
+import { errorCodeOf, isGone, listPids, ProcessNames } from './processes.js';
 
 const DELETED = ' (deleted)';
 
-/** Mappings whose line in maps contains a text; the other lines are not parsed. */
-function vmasWith(pid: number, text: string, denied: Set<number>): MapsEntry[] {
-  const maps = look(pid, denied, () => readFileSync(`/proc/${pid}/maps`, 'utf8')) ?? '';
-  const lines: string[] = [];
+/** Calls `visit` with the mappings whose line in maps contains a text; no other is parsed. */
+function visitVmas(
+  pid: number,
+  text: string,
+  lines: MapsLines,
+  denied: Set<number>,
+  visit: (vma: MapsEntry) => void,
+): void {
+  const file = `/proc/${pid}/maps`;
+  const maps = look(pid, denied, () => readFileSync(file, 'utf8')) ?? '';
   for (let at = maps.indexOf(text); at >= 0;) {
     const end = maps.indexOf('\n', at + text.length);
-    lines.push(maps.slice(maps.lastIndexOf('\n', at) + 1, end));
+    const vma = lines.parse(maps.slice(maps.lastIndexOf('\n', at) + 1, end), file);
+    if (isUserMapping(vma)) visit(vma);
     at = end < 0 ? -1 : maps.indexOf(text, end);
   }
-  return parseMaps(lines.join('\n'), `/proc/${pid}/maps`);
 }
 
 /** All mappings of the file that `like` maps. */
@@ -32,10 +38,11 @@ export function findFileVmas(
 ): ProcessVma[] {
   const { device, inode } = like;
   const found: ProcessVma[] = [];
+  const lines = new MapsLines();
   for (const pid of pids) {
-    for (const vma of vmasWith(pid, ` ${device} ${inode} `, denied)) {
+    visitVmas(pid, ` ${device} ${inode} `, lines, denied, (vma) => {
       if (vma.device === device && vma.inode === inode) found.push({ pid, vma });
-    }
+    });
   }
   return found;
 }
@@ -63,7 +70,9 @@ interface Found {
 class ObjectCollector {
   readonly #objects = new Map<string, Found>();
   readonly #pids = listPids();
+  readonly #lines = new MapsLines();
   readonly denied = new Set<number>();
+  readonly names = new ProcessNames();
 
   objects(): Found[] {
     return [...this.#objects.values()];
@@ -72,12 +81,12 @@ class ObjectCollector {
   /** Adds mappings by a text of their maps line. */
   addVmas(text: string, isWanted: (vma: MapsEntry) => boolean): void {
     for (const pid of this.#pids) {
-      for (const vma of vmasWith(pid, text, this.denied)) {
-        if (!isWanted(vma)) continue;
+      visitVmas(pid, text, this.#lines, this.denied, (vma) => {
+        if (!isWanted(vma)) return;
         const found = this.#object(vma.device, vma.inode, vma.name);
         found.vmas.push({ pid, vma });
         found.stats ??= mappedStats(pid, vma);
-      }
+      });
     }
   }
 
@@ -103,7 +112,7 @@ class ObjectCollector {
   #addDescriptor(pid: number, fd: number, link: string, stats: Stats): void {
     const found = this.#object(deviceName(stats.dev), stats.ino, link);
     found.stats ??= stats;
-    found.descriptors.push({ pid, comm: readComm(pid), fd });
+    found.descriptors.push({ pid, comm: this.names.of(pid), fd });
   }
 
   #object(device: string, inode: number, name: string): Found {
@@ -147,7 +156,7 @@ function strippedName(name: string): string {
 }
 
 function objectsOf(collector: ObjectCollector, type: MemoryObject['type']): MemoryObject[] {
-  const survey = new MappingSurvey();
+  const survey = new MappingSurvey(collector.names);
   const inMemory = memoryDevices();
   return collector.objects().map(({ name, device, inode, stats, vmas, descriptors }) => {
     const isMemory = type === 'memory file' || inMemory.has(device);
@@ -200,10 +209,14 @@ function unknownFile(path: string): RmapError {
   return new RmapError('usage', `${path}: no such file, open or mapped`);
 }
 
-/** All mappings of a file. Throws `RmapError('usage')` if nobody knows the path. */
-export function findMappingsOfFile(path: string): readonly ProcessVma[] {
+/**
+ * All mappings of a file; notes processes that hide theirs. Throws `RmapError('usage')` if nobody
+ * knows the path.
+ */
+export function findMappingsOfFile(path: string, denied: Set<number>): readonly ProcessVma[] {
   const collector = new ObjectCollector();
   collectFile(collector, path);
+  for (const pid of collector.denied) denied.add(pid);
   const objects = collector.objects();
   if (objects.length === 0) throw unknownFile(path);
   return objects.flatMap((object) => object.vmas);
@@ -282,7 +295,7 @@ export function findSegment(id: number): FoundObjects {
         isDeleted: (segment.mode & SHM_DEST) !== 0,
         sizeBytes: segment.sizeBytes,
         memoryBytes: segment.rssBytes + segment.swapBytes,
-        mappings: new MappingSurvey().mappingsOf(found?.vmas ?? []),
+        mappings: new MappingSurvey(collector.names).mappingsOf(found?.vmas ?? []),
         descriptors: [],
       },
     ],

@@ -87,7 +87,7 @@ export class PageFinder {
 
   /** A page of a file with all its mappings; found through any process that has touched it. */
   ofFile(path: string, pageIndex: number): PageEvidence {
-    const vmas = findMappingsOfFile(path);
+    const vmas = findMappingsOfFile(path, this.#entries.deniedPids);
     for (const { pid, vpn } of placesIn(vmas, pageIndex)) {
       const entry = this.#entries.entry(pid, vpn);
       if (entry?.isPresent !== true || !entry.isFile) continue;

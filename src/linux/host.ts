@@ -1,6 +1,5 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { listPids, readProcText } from './processes.js';
 import { MEMORY_THREADS } from './trace_events.js';
 
@@ -88,10 +87,16 @@ export function isHugeEverywhere(settings: HostSettings): boolean {
 
 /** Value of a kernel option (`y`, `m`, a number), `n` if off, `undefined` if nobody tells. */
 export class KernelConfig {
-  readonly #text: string | undefined;
+  #read: { readonly text: string | undefined } | undefined;
 
-  constructor(text = readKernelConfig()) {
-    this.#text = text;
+  /** Without `text` it is that of the running kernel, read when it is asked for. */
+  constructor(text?: string) {
+    if (text !== undefined) this.#read = { text };
+  }
+
+  get #text(): string | undefined {
+    this.#read ??= { text: readKernelConfig() };
+    return this.#read.text;
   }
 
   get isKnown(): boolean {
@@ -99,14 +104,17 @@ export class KernelConfig {
   }
 
   option(name: string): string | undefined {
-    if (this.#text === undefined) return undefined;
-    return new RegExp(`^CONFIG_${name}=(.*)$`, 'm').exec(this.#text)?.[1] ?? 'n';
+    const text = this.#text;
+    if (text === undefined) return undefined;
+    return new RegExp(`^CONFIG_${name}=(.*)$`, 'm').exec(text)?.[1] ?? 'n';
   }
 }
 
 function readKernelConfig(): string | undefined {
   try {
-    return gunzipSync(readFileSync('/proc/config.gz')).toString('latin1');
+    const packed = readFileSync('/proc/config.gz');
+    // Loading zlib takes 5 ms, and few ask.
+    return process.getBuiltinModule('node:zlib').gunzipSync(packed).toString('latin1');
   } catch {
     const release = readSetting('/proc/sys/kernel/osrelease');
     const text = readSetting(`/boot/config-${release}`);

@@ -6,7 +6,7 @@ import { ENTRY_HIGH } from './page_rows.js';
 import { PagemapBuffer, PagemapFile } from './pagemap_file.js';
 import { lengthBytes } from './proc_text.js';
 import type { MapsEntry } from './proc_text.js';
-import { readComm } from './processes.js';
+import type { ProcessNames } from './processes.js';
 
 /** A mapping with its process. */
 export interface ProcessVma {
@@ -17,12 +17,11 @@ export interface ProcessVma {
 /** What the processes say about their mappings of files; each is opened once. */
 export class MappingSurvey {
   readonly #buffer = new PagemapBuffer();
-  readonly #comms = new Map<number, string>();
+  readonly #names: ProcessNames;
+  readonly #addresses = new Map<MapsEntry, readonly [string, string]>();
 
-  #commOf(pid: number): string {
-    let comm = this.#comms.get(pid);
-    if (comm === undefined) this.#comms.set(pid, (comm = readComm(pid)));
-    return comm;
+  constructor(names: ProcessNames) {
+    this.#names = names;
   }
 
   /** The mappings of one object, in the order given: those of a process stand together. */
@@ -36,13 +35,48 @@ export class MappingSurvey {
       const tallies = own.map(() => ({ touched: 0, copied: 0 }));
       if (pagemap !== undefined) countPages(pagemap, own, tallies);
       pagemap?.close();
-      const comm = this.#commOf(pid);
-      for (const [index, vma] of own.entries()) {
-        mappings.push(mappingOf(pid, comm, vma, tallies[index] ?? fail('no tally')));
+      const comm = this.#names.of(pid);
+      for (let index = 0; index < own.length; index++) {
+        const vma = own[index] ?? fail('no mapping');
+        mappings.push(this.#mappingOf(pid, comm, vma, tallies[index] ?? fail('no tally')));
       }
     }
     return mappings;
   }
+
+  /** Forked processes have the same mappings: their addresses are written once. */
+  #addressesOf(vma: MapsEntry): readonly [string, string] {
+    let addresses = this.#addresses.get(vma);
+    if (addresses === undefined) {
+      addresses = [hexAddress(vma.startVpn), hexAddress(vma.endVpn)];
+      this.#addresses.set(vma, addresses);
+    }
+    return addresses;
+  }
+
+  #mappingOf(
+    pid: number,
+    comm: string,
+    vma: MapsEntry,
+    { touched, copied }: PageTally,
+  ): ObjectMapping {
+    const [vmaStart, vmaEnd] = this.#addressesOf(vma);
+    return {
+      pid,
+      comm,
+      vmaStart,
+      vmaEnd,
+      vmaPermissions: vma.permissions,
+      offsetBytes: vma.offsetBytes,
+      lengthBytes: lengthBytes(vma),
+      touchedBytes: touched * PAGE_SIZE_BYTES,
+      copiedBytes: copied * PAGE_SIZE_BYTES,
+    };
+  }
+}
+
+function hexAddress(vpn: number): string {
+  return `0x${(vpn * PAGE_SIZE_BYTES).toString(16)}`;
 }
 
 interface PageTally {
@@ -62,34 +96,20 @@ function countPages(
     while (behind < vmas.length && vmas[behind]?.startVpn === vmas[behind - 1]?.endVpn) behind++;
     let at = first;
     pagemap.visitRange(startVpn, vmas[behind - 1]?.endVpn ?? 0, (words, vpn, count) => {
-      for (let entry = 0; entry < count; entry++) {
-        while (vpn + entry >= (vmas[at]?.endVpn ?? Infinity)) at++;
-        const high = words[2 * entry + 1] ?? 0;
-        const tally = tallies[at];
-        if ((high & ENTRY_HIGH.present) === 0 || tally === undefined) continue;
-        if ((high & ENTRY_HIGH.file) !== 0) tally.touched++;
-        else tally.copied++;
+      for (let entry = 0; entry < count; at++) {
+        const { endVpn } = vmas[at] ?? fail('a page behind the last mapping');
+        // V8 keeps small integers in place, and makes an object of a page number.
+        const end = Math.min(count, endVpn - vpn) | 0;
+        const tally = tallies[at] ?? fail('no tally');
+        for (; entry < end; entry++) {
+          const high = words[2 * entry + 1] ?? 0;
+          if ((high & ENTRY_HIGH.present) === 0) continue;
+          if ((high & ENTRY_HIGH.file) !== 0) tally.touched++;
+          else tally.copied++;
+        }
+        if (end === count) break;
       }
     });
     first = behind;
   }
-}
-
-function mappingOf(
-  pid: number,
-  comm: string,
-  vma: MapsEntry,
-  { touched, copied }: PageTally,
-): ObjectMapping {
-  return {
-    pid,
-    comm,
-    vmaStart: `0x${(vma.startVpn * PAGE_SIZE_BYTES).toString(16)}`,
-    vmaEnd: `0x${(vma.endVpn * PAGE_SIZE_BYTES).toString(16)}`,
-    vmaPermissions: vma.permissions,
-    offsetBytes: vma.offsetBytes,
-    lengthBytes: lengthBytes(vma),
-    touchedBytes: touched * PAGE_SIZE_BYTES,
-    copiedBytes: copied * PAGE_SIZE_BYTES,
-  };
 }

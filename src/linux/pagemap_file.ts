@@ -8,6 +8,8 @@ const CHUNK_ENTRIES = 8192;
 export class PagemapBuffer {
   readonly words = new Uint32Array(CHUNK_ENTRIES * 2);
   readonly bytes = new Uint8Array(this.words.buffer);
+  /** The same words with a sign: V8 makes an object of a number from 2^31 on. */
+  readonly signed = new Int32Array(this.words.buffer);
   /** Entries read in its lifetime, holes included. */
   entriesRead = 0;
 }
@@ -49,18 +51,18 @@ export class PagemapFile {
     return true;
   }
 
-  /** Calls `visit` with the words of pages from `startVpn` up to `endVpn`: first page, number. */
+  /** Calls `visit` with the signed words of pages from `startVpn` up to `endVpn`: first page, number. */
   visitRange(
     startVpn: number,
     endVpn: number,
-    visit: (words: Uint32Array, vpn: number, count: number) => void,
+    visit: (words: Int32Array, vpn: number, count: number) => void,
   ): void {
-    const { words, bytes } = this.#buffer;
+    const { signed, bytes } = this.#buffer;
     for (let vpn = startVpn; vpn < endVpn;) {
       const want = Math.min(CHUNK_ENTRIES, endVpn - vpn) * ENTRY_BYTES;
       const count = Math.floor(readSync(this.#fd, bytes, 0, want, vpn * ENTRY_BYTES) / ENTRY_BYTES);
       if (count === 0) return;
-      visit(words, vpn, count);
+      visit(signed, vpn, count);
       this.#buffer.entriesRead += count;
       vpn += count;
     }

@@ -8,7 +8,8 @@ import { differingPages } from './page_rows.js';
 import { PagemapBuffer } from './pagemap_file.js';
 import type { Pause } from './pause.js';
 import { readActivity, readProcessPages } from './process_pages.js';
-import type { ProcessReading } from './process_pages.js';
+import type { ProcessReading, ReadingOptions } from './process_pages.js';
+import { MapsLines } from './proc_text.js';
 import { errorCodeOf, isGone, listPids } from './processes.js';
 import { ZeroPages } from './zero_pages.js';
 
@@ -28,6 +29,7 @@ const MOST_MOVED_SHARE = 0.001;
 /** Takes one picture; holds what the reading of many processes has in common. */
 class PictureTaker {
   readonly #options: PictureOptions;
+  readonly #reading: ReadingOptions;
   readonly #buffer = new PagemapBuffer();
   readonly #readings = new Map<number, ProcessReading>();
   readonly #vanished: number[] = [];
@@ -38,6 +40,7 @@ class PictureTaker {
 
   constructor(options: PictureOptions) {
     this.#options = options;
+    this.#reading = { wantsKernelSums: options.wantsKernelSums, lines: new MapsLines() };
   }
 
   take(): PageMapPicture {
@@ -128,7 +131,7 @@ class PictureTaker {
 
   #read(pid: number): ProcessReading | undefined {
     try {
-      return readProcessPages(pid, this.#buffer, this.#options);
+      return readProcessPages(pid, this.#buffer, this.#reading);
     } catch (error) {
       if (isGone(error)) return undefined;
       const code = errorCodeOf(error);

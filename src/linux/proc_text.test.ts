@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import {
   findMapping,
   lengthBytes,
+  MapsLines,
   numberField,
   parseFields,
   parseMaps,
@@ -14,6 +15,15 @@ const MAPS = `55d0c4a00000-55d0c4a02000 r--p 00000000 fe:00 260386              
 7f1000000000-7f1000004000 rw-s 00001000 00:01 1027                       /memfd:a b (deleted)
 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
 `;
+
+test('parses a line that many processes have once', () => {
+  const lines = new MapsLines();
+  const [program, heap] = parseMaps(MAPS, 'maps', lines);
+  const again = parseMaps(MAPS.replace('r--p', 'r-xp'), 'maps', lines);
+  expect(again[0]).toEqual({ ...program, permissions: 'r-xp' });
+  expect(again[1]).toBe(heap);
+  expect(() => lines.parse('nonsense', 'maps')).toThrow('maps: expected a mapping');
+});
 
 const SMAPS = `55d0c4a00000-55d0c4a02000 r--p 00000000 fe:00 260386                     /usr/bin/head
 Size:                  8 kB

@@ -54,19 +54,37 @@ function parseMapsLine(line: string, file: string): MapsEntry {
 }
 
 /** The vsyscall page belongs to the kernel half of the address space and has no pagemap entry. */
-function isUserMapping(entry: MapsEntry): boolean {
+export function isUserMapping(entry: MapsEntry): boolean {
   return entry.name !== '[vsyscall]';
 }
 
-/** Parses /proc/PID/maps. `file` names the source in errors. */
-export function parseMaps(text: string, file: string): MapsEntry[] {
+/**
+ * Parses /proc/PID/maps. `file` names the source in errors; `lines` may be that of other processes.
+ */
+export function parseMaps(text: string, file: string, lines = new MapsLines()): MapsEntry[] {
   const entries: MapsEntry[] = [];
   for (const line of text.split('\n')) {
     if (line === '') continue;
-    const entry = parseMapsLine(line, file);
+    const entry = lines.parse(line, file);
     if (isUserMapping(entry)) entries.push(entry);
   }
   return entries;
+}
+
+const MOST_KNOWN_LINES = 1 << 14;
+
+/** Lines of /proc/PID/maps. Forked processes have the same ones: each is parsed once. */
+export class MapsLines {
+  readonly #known = new Map<string, MapsEntry>();
+
+  parse(line: string, file: string): MapsEntry {
+    let entry = this.#known.get(line);
+    if (entry !== undefined) return entry;
+    entry = parseMapsLine(line, file);
+    if (this.#known.size === MOST_KNOWN_LINES) this.#known.clear();
+    this.#known.set(line, entry);
+    return entry;
+  }
 }
 
 /** First page number behind the mapping of a line that starts at `line`; NaN if it is cut off. */

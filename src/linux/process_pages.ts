@@ -3,7 +3,7 @@ import { PagemapFile } from './pagemap_file.js';
 import type { PagemapBuffer } from './pagemap_file.js';
 import { PageRowsBuilder } from './page_rows.js';
 import { numberField, parseFields, parseMaps, parseSmaps } from './proc_text.js';
-import type { MapsEntry } from './proc_text.js';
+import type { MapsEntry, MapsLines } from './proc_text.js';
 import { readCgroup, readProcText, readStat, readStatus } from './processes.js';
 import type { ProcessStatus } from './processes.js';
 
@@ -31,6 +31,8 @@ export interface ReadingOptions {
   readonly wantsKernelSums: boolean;
   /** Only mappings of which this is true; all if `undefined`. */
   readonly wantsVma?: (vma: MapsEntry) => boolean;
+  /** Lines of maps that other processes had. */
+  readonly lines?: MapsLines;
 }
 
 /** Data of the kernel mapped into the process: no memory of the process. */
@@ -94,7 +96,8 @@ export function readProcessPages(
   const status = readStatus(pid);
   if (activity === undefined || status === undefined) return undefined;
   if (mapsText === undefined || mapsText === '') return undefined;
-  const maps = parseMaps(mapsText, `/proc/${pid}/maps`).filter((vma) => !isKernelData(vma));
+  const entries = parseMaps(mapsText, `/proc/${pid}/maps`, options.lines);
+  const maps = entries.filter((vma) => !isKernelData(vma));
   const populated = populatedPages(pid, maps, status);
   const rows = new PageRowsBuilder(Math.ceil(rssPages(status)) + CHUNK_ROWS);
   const pagemap = new PagemapFile(pid, buffer);

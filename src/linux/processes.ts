@@ -74,6 +74,17 @@ export function readComm(pid: number): string {
   return readProcText(pid, 'comm')?.replace(/\n$/, '') ?? '';
 }
 
+/** Names of processes, each read once. */
+export class ProcessNames {
+  readonly #names = new Map<number, string>();
+
+  of(pid: number): string {
+    let name = this.#names.get(pid);
+    if (name === undefined) this.#names.set(pid, (name = readComm(pid)));
+    return name;
+  }
+}
+
 /** The identity of a running process, or `undefined` if there is none with this pid. */
 export function processId(pid: number): ProcessId | undefined {
   const stat = readStat(pid);
