@@ -1,7 +1,8 @@
 /**
  * Benchmarks that can be believed: variants run interleaved in one process, every round returns a
  * hash of its result, and work counters say what was done. Times are reported as minimum and
- * median per item; across programs only their ratio means anything.
+ * median per item, the median of the quietest of three runs: what else the machine does comes in
+ * bursts. Across programs only their ratio means anything.
  */
 
 /** One way of doing the work, prepared for one size. */
@@ -57,6 +58,7 @@ export interface Measurement {
   readonly size: number;
   readonly rounds: number;
   readonly minNsPerItem: number;
+  /** Of the quietest run. */
   readonly medianNsPerItem: number;
   /** Of the result, in hexadecimal. */
   readonly hash: string;
@@ -86,6 +88,10 @@ const MIN_ROUNDS = 5;
 const MAX_ROUNDS = 200;
 /** A variant slower than the time given stops after this many rounds. */
 const MIN_ROUNDS_SLOW = 2;
+/** Consecutive rounds make up this many runs, if each gets `MIN_ROUNDS`. */
+const MOST_RUNS = 3;
+/** A quick variant may do as many rounds while the slowest does one. */
+const MOST_ROUNDS_IN_TURN = 8;
 
 /** Runs one benchmark in all its sizes and judges it. */
 export async function runBenchmark(benchmark: Benchmark, options: RunOptions): Promise<Report> {
@@ -106,6 +112,8 @@ interface Lane {
   readonly elapsedNs: number[];
   /** Time spent on its rounds, whatever clock they have. */
   spentNs: number;
+  /** Time of its last round with all that belongs to it. */
+  lastNs: number;
   hash: number | undefined;
 }
 
@@ -123,6 +131,7 @@ async function measure(
       trial: variant.setup(size),
       elapsedNs: [],
       spentNs: 0,
+      lastNs: 0,
       hash: undefined,
     }));
   /** Rounds until the compiler has seen enough; one for work that another process does. */
@@ -134,6 +143,7 @@ async function measure(
     lane.spentNs = 0;
   };
   const runRound = async (lane: Lane): Promise<void> => {
+    const beginNs = nowNs();
     lane.trial.prepare?.();
     const startNs = nowNs();
     const result = lane.trial.run();
@@ -141,6 +151,7 @@ async function measure(
     const endNs = nowNs();
     lane.elapsedNs.push(lane.trial.elapsedNs?.() ?? endNs - startNs);
     lane.spentNs += endNs - startNs;
+    lane.lastNs = endNs - beginNs;
     if (lane.hash !== undefined && lane.hash !== hash) {
       problems.push(`${benchmark.name}: ${lane.variant.name} gave two results for one input`);
     }
@@ -152,11 +163,16 @@ async function measure(
   const endNs = nowNs() + options.timeMs * 1e6;
   const isEnough = (rounds: number): boolean =>
     options.smoke || (rounds >= MIN_ROUNDS && (nowNs() >= endNs || rounds >= MAX_ROUNDS));
+  const slowestNs = Math.max(...lanes.map((lane) => lane.lastNs));
+  const turns = lanes.map((lane) => {
+    const rounds = Math.floor(slowestNs / lane.lastNs);
+    return { lane, rounds: options.smoke ? 1 : Math.max(1, Math.min(rounds, MOST_ROUNDS_IN_TURN)) };
+  });
   for (let rounds = 1; ; rounds++) {
     // Every second round goes backwards, so that no variant always follows the same one.
-    for (const lane of rounds % 2 === 0 ? lanes.toReversed() : lanes) {
+    for (const { lane, rounds: inTurn } of rounds % 2 === 0 ? turns.toReversed() : turns) {
       if (rounds > MIN_ROUNDS_SLOW && lane.spentNs > options.timeMs * 1e6) continue;
-      await runRound(lane);
+      for (let i = 0; i < inTurn; i++) await runRound(lane);
     }
     if (isEnough(rounds)) break;
   }
@@ -166,17 +182,28 @@ async function measure(
   return lanes.map((lane) => summarise(lane, size));
 }
 
-function summarise(lane: Lane, size: number): Measurement {
-  const sorted = lane.elapsedNs.toSorted((a, b) => a - b);
+function summarise({ variant, trial, elapsedNs, hash }: Lane, size: number): Measurement {
   return {
-    variant: lane.variant.name,
+    variant: variant.name,
     size,
-    rounds: sorted.length,
-    minNsPerItem: (sorted[0] ?? NaN) / size,
-    medianNsPerItem: (sorted[Math.floor(sorted.length / 2)] ?? NaN) / size,
-    hash: ((lane.hash ?? 0) >>> 0).toString(16).padStart(8, '0'),
-    counters: lane.trial.counters?.() ?? {},
+    rounds: elapsedNs.length,
+    minNsPerItem: Math.min(...elapsedNs) / size,
+    medianNsPerItem: quietestMedian(elapsedNs) / size,
+    hash: ((hash ?? 0) >>> 0).toString(16).padStart(8, '0'),
+    counters: trial.counters?.() ?? {},
   };
+}
+
+/** The least of the medians of up to three runs of consecutive rounds. */
+function quietestMedian(elapsedNs: readonly number[]): number {
+  const runs = Math.max(1, Math.min(MOST_RUNS, Math.floor(elapsedNs.length / MIN_ROUNDS)));
+  const medians = Array.from({ length: runs }, (_, i) => {
+    const from = Math.floor((elapsedNs.length * i) / runs);
+    const to = Math.floor((elapsedNs.length * (i + 1)) / runs);
+    const sorted = elapsedNs.slice(from, to).toSorted((a, b) => a - b);
+    return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+  });
+  return Math.min(...medians);
 }
 
 /** Least-squares slope of log time over log size of the first variant. */
