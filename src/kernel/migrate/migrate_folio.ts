@@ -3,7 +3,6 @@ import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioMapcount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { folioTrylock, folioUnlock } from '../phys/folio_lock.js';
-import { drainMlock } from '../phys/mlock.js';
 import {
   PG_HUGETLB,
   PG_HWPOISON,
@@ -62,11 +61,7 @@ function* migrateLocked(kernel: Kernel, source: number, target: number): Op<numb
     return -EAGAIN;
   }
   const wasMapped = folioMapcount(kernel, source) > 0;
-  if (wasMapped) {
-    yield* tryToMigrate(kernel, source, 0);
-    // What leaves a locked VMA waits for its unlock event, which holds a reference.
-    drainMlock(kernel);
-  }
+  if (wasMapped) yield* tryToMigrate(kernel, source, 0);
   const isUnmapped = folioMapcount(kernel, source) === 0;
   const failed = isUnmapped ? moveFolioState(kernel, source, target) : -EAGAIN;
   // Before the walk: locked VMAs make the folio unevictable again as they map it.

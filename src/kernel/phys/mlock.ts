@@ -49,6 +49,14 @@ export function folioAddLruVma(kernel: Kernel, head: number, vma: Vma): void {
   if ((vma.flags & (VM_LOCKED | VM_SPECIAL)) === VM_LOCKED) mlockFolio(kernel, head);
 }
 
+/**
+ * Applies the pending events after a walk took an entry out of a locked VMA: the unlock event holds
+ * a reference, and the callers of walks look whether anybody else has one.
+ */
+export function drainMlockOf(kernel: Kernel, vma: Vma): void {
+  if ((vma.flags & VM_LOCKED) !== 0) drainMlock(kernel);
+}
+
 /** Applies the pending events in order and drops their references. @kernel mlock_drain_local */
 export function drainMlock(kernel: Kernel): void {
   const { events } = kernel.mlockBatch;

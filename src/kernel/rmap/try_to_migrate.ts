@@ -3,6 +3,7 @@ import { NIL, PAGES_PER_PMD, tableStart } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioPageCount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
+import { drainMlockOf } from '../phys/mlock.js';
 import {
   PG_ANON_EXCLUSIVE,
   PG_DIRTY,
@@ -145,6 +146,7 @@ function migrateEntry(kernel: Kernel, head: number, vma: Vma, arg: UnmapArg): bo
     pageTables.flags[entry] = migrationFlags(isWritable ? bits | PTE_WRITE : bits, isExclusive);
   }
   folioRemoveRmapPtes(kernel, head, pfn, 1, vma);
+  drainMlockOf(kernel, vma);
   folioPut(kernel, head);
   return true;
 }

@@ -3,6 +3,7 @@ import { fail } from '../../base/errors.js';
 import { ENTRIES_PER_TABLE, tableIndex } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { folioMapcount, folioOrder, folioPut, isAnonFolio } from '../phys/folio.js';
+import { drainMlockOf } from '../phys/mlock.js';
 import {
   PG_ANON_EXCLUSIVE,
   PG_DIRTY,
@@ -94,6 +95,7 @@ export function unmapEntries(kernel: Kernel, head: number, vma: Vma, arg: UnmapA
     pageTables.flags[entry] = replacement;
   }
   folioRemoveRmapPtes(kernel, head, pfn, count, vma);
+  drainMlockOf(kernel, vma);
   folioPut(kernel, head, count);
   return count;
 }

@@ -45,6 +45,18 @@ describe('MADV_COLLAPSE of shmem (spec 98 §5.3)', () => {
     checkInvariants(script.kernel);
   });
 
+  it('takes pages out of a locked mapping of another process', () => {
+    const script = smallFile(10);
+    script.fork(0, 1);
+    const map = { op: 'mmap', p: 1, at: 512, n: 64, prot: 'rw', flags: 'shared|fixed' } as const;
+    script.run({ ...map, file: 'f', off: 0 });
+    script.run({ op: 'mlock', p: 1, at: 512, n: 64 });
+    expect(collapse(script)).toBe(0);
+    expect(script.page(512)).toMatchObject({ level: 'pmd' });
+    expect(script.page(512, 1)).toBeUndefined();
+    checkInvariants(script.kernel);
+  });
+
   it('answers EAGAIN for a page with another reference', () => {
     const script = smallFile(10);
     script.run({ op: 'pin', p: 0, at: 512, n: 1, id: 1 });

@@ -73,8 +73,6 @@ export function* splitFolio(
   let failed = -EAGAIN;
   if (hasOnlyCallersReference(kernel, head)) {
     yield* tryToMigrate(kernel, head, TTU_RMAP_LOCKED | TTU_SPLIT_HUGE_PMD | TTU_SYNC);
-    // Unlocking a large folio is never put off, so it leaves no reference behind.
-    drainMlock(kernel);
     failed = isFrozen(kernel, head) ? 0 : -EAGAIN;
     const pages = folioPageCount(kernel, head);
     if (failed === 0) {
@@ -107,7 +105,6 @@ function* splitFile(
   let failed = hasOnlyCallersReference(kernel, head) ? 0 : -EAGAIN;
   if (failed === 0) {
     yield* tryToUnmap(kernel, head, TTU_SPLIT_FILE);
-    drainMlock(kernel);
     if (!isFrozen(kernel, head)) failed = -EAGAIN;
   }
   const pages = folioPageCount(kernel, head);
