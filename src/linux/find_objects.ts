@@ -8,7 +8,7 @@ import { MappingSurvey } from './mapping_survey.js';
 import type { ProcessVma } from './mapping_survey.js';
 import { isUserMapping, MapsLines } from './proc_text.js';
 import type { MapsEntry } from './proc_text.js';
-import { errorCodeOf, isGone, listPids, ProcessNames } from './processes.js';
+import { errorCodeOf, isGone, listPids, ProcessNames, readProcText } from './processes.js';
 
 const DELETED = ' (deleted)';
 
@@ -21,7 +21,7 @@ function visitVmas(
   visit: (vma: MapsEntry) => void,
 ): void {
   const file = `/proc/${pid}/maps`;
-  const maps = look(pid, denied, () => readFileSync(file, 'utf8')) ?? '';
+  const maps = look(pid, denied, () => readProcText(pid, 'maps')) ?? '';
   for (let at = maps.indexOf(text); at >= 0;) {
     const end = maps.indexOf('\n', at + text.length);
     const vma = lines.parse(maps.slice(maps.lastIndexOf('\n', at) + 1, end), file);
