@@ -202,8 +202,8 @@ const MIGRATE_MUTANTS: readonly UnitMutant[] = [
   {
     name: 'the reference of an entry is kept',
     file: MIGRATE,
-    rule: '  folioRemoveRmapPtes(kernel, head, pfn, 1, vma);\n  folioPut(kernel, head);\n',
-    wrong: '  folioRemoveRmapPtes(kernel, head, pfn, 1, vma);\n',
+    rule: '  drainMlockOf(kernel, vma);\n  folioPut(kernel, head);\n',
+    wrong: '  drainMlockOf(kernel, vma);\n',
   },
   {
     name: 'the dirty bit of a huge entry does not reach the folio',
