@@ -6,6 +6,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { replay, replayPath } from '../src/replay/index.js';
+import { openRecording } from '../src/trace/open.js';
+import type { Recording } from '../src/trace/recording.js';
 import { openJsonlRecording } from '../src/trace/jsonl/jsonl_recording.js';
 import { openRawRecording } from '../src/trace/raw/raw_recording.js';
 
@@ -44,6 +46,27 @@ describe('replay', () => {
         expect(snapshot.agree).toBe(snapshot.anonymousPages);
       }
       expect(result.lostEvents).toBe(0);
+    });
+  }
+
+  for (const [name, path, thp] of [
+    ['huge pages', 'test/data/recordings/py-thp', 'always madvise [never]'],
+    ['small pages', 'test/data/recordings/bash-fork', '[always] madvise never'],
+  ] as const) {
+    test(`${name} are what the faults got, whatever the knobs said before`, async () => {
+      const recording = await openRecording(join(ROOT, path));
+      const told: Recording = {
+        ...recording,
+        info: { ...recording.info, thp, settings: {} },
+        path: recording.path,
+        format: recording.format,
+        events: (options) => recording.events(options),
+        snapshot: (snapshot) => recording.snapshot(snapshot),
+        positionOf: (event) => recording.positionOf(event),
+      };
+      const { snapshots } = await replay(told);
+      expect(snapshots.length).toBeGreaterThan(0);
+      for (const { agree, anonymousPages } of snapshots) expect(agree).toBe(anonymousPages);
     });
   }
 

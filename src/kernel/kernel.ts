@@ -1,3 +1,4 @@
+import { NIL } from '../base/units.js';
 import { IntervalPool } from '../base/interval_tree.js';
 import { RowPool } from '../base/row_pool.js';
 import { AnonVma, type AnonVmaChain } from './rmap/anon_vma_types.js';
@@ -86,6 +87,12 @@ export class Kernel {
   readonly work = new WorkCounters();
   /** Told about events that queries ask for; undefined costs nothing. */
   tracer: Tracer | undefined = undefined;
+
+  /**
+   * Order of the folio that the fault at hand got where it was recorded; NIL: the knobs decide. Block
+   * by block, memory was too fragmented for a larger one, or a knob was turned meanwhile.
+   */
+  givenOrder = NIL;
 
   /**
    * Tests only: the n-th allocation of a VMA, anon_vma or AVC from now on fails; 0 = none.

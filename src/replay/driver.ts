@@ -1,4 +1,4 @@
-import { PAGE_SIZE_BYTES, TASK_SIZE_PAGES } from '../base/units.js';
+import { NIL, PAGE_SIZE_BYTES, TASK_SIZE_PAGES } from '../base/units.js';
 import type { Machine } from '../kernel/machine.js';
 import type { Operation, OperationResult } from '../kernel/operation.js';
 import { MM_ANONPAGES, findVma } from '../kernel/vm/mm.js';
@@ -12,6 +12,7 @@ import { noFindings } from './findings.js';
 import { installImage, stackTop } from './image.js';
 import type { ReplayMoment, ReplayObserver } from './observer.js';
 import { PageEvents } from './page_events.js';
+import { recordedKnobs } from './recorded_knobs.js';
 import { ReplayFiles } from './replay_files.js';
 import { ReplayMachine } from './replay_machine.js';
 import { SnapshotSync } from './snapshot_sync.js';
@@ -284,14 +285,17 @@ export class ReplayDriver {
     this.copied = false;
     this.reused = false;
     this.pages.beginFault();
+    const pfn = queue.d[slot] ?? -1;
+    const { kernel } = this.machine;
+    if (pfn !== -1) kernel.givenOrder = queue.e[slot] ?? 0;
     let result = this.machine.apply(fault);
     if (result.ret !== 0 && isWrite) result = this.faultInUnknownArea(process, vpn, result);
+    kernel.givenOrder = NIL;
     if (result.ret !== 0) this.findings.faultsRefused += 1;
     this.lastFaultTid = tid;
     this.unplaced.faulted();
-    const pfn = queue.d[slot] ?? -1;
     if (pfn !== -1) {
-      const mm = this.machine.kernel.processes.get(process.pid)?.mm;
+      const mm = kernel.processes.get(process.pid)?.mm;
       if (mm !== undefined) this.pages.endFault(tid, mm, vpn, pfn, queue.e[slot] ?? 0);
     }
     if (isWrite && (error & FAULT_ERROR.present) !== 0) this.checkCopy(pfn !== -1);
@@ -420,7 +424,8 @@ export class ReplayDriver {
 /** A machine that has room for what recordings of one host hold. */
 export function replayMachine(recording: Recording, memoryPages: number): Machine {
   const machine = new ReplayMachine(memoryPages);
-  const thp = /\[(\w+)\]/.exec(recording.info.thp)?.[1];
-  if (thp !== undefined) machine.apply({ op: 'config', key: 'thp', value: thp });
+  for (const [key, value] of recordedKnobs(recording.info)) {
+    machine.apply({ op: 'config', key, value });
+  }
   return machine;
 }

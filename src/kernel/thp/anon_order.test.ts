@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { NIL } from '../../base/units.js';
 import { MachineScript } from '../../../test/support/machine_script.js';
 
 /** Order of the folio at a page; −1 if nothing is mapped. */
@@ -37,6 +38,20 @@ describe('order of a write fault (spec 98 §3)', () => {
     script.write(260, 1, 1);
     script.write(290, 1, 1);
     expect([orderAt(script, 0), orderAt(script, 260), orderAt(script, 290)]).toEqual([8, 4, 0]);
+  });
+
+  it('is the one that was given, if any', () => {
+    const script = mthpScript('64kB');
+    script.map(0, 2048);
+    const orders = [9, 5, 0].map((order, i) => {
+      script.kernel.givenOrder = order;
+      script.write(512 * i, 1, 1);
+      return orderAt(script, 512 * i);
+    });
+    expect(orders).toEqual([9, 5, 0]);
+    script.kernel.givenOrder = NIL;
+    script.write(1536, 1, 1);
+    expect(orderAt(script, 1536)).toBe(4);
   });
 
   it('falls to smaller sizes where an entry is not empty', () => {

@@ -1,4 +1,4 @@
-import { PMD_ORDER, tableEnd } from '../../base/units.js';
+import { NIL, PMD_ORDER, tableEnd } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Knobs } from '../profile.js';
 import { isUffdArmed } from '../uffd/context.js';
@@ -21,11 +21,13 @@ export function updateAnonMasks(knobs: Knobs): void {
 }
 
 /**
- * Orders that a fault in the VMA may use, as a bit mask (spec 50 §4, 98 §3).
+ * Orders that a fault in the VMA may use, as a bit mask (spec 50 §4, 98 §3); a replayed fault uses
+ * the one that was recorded.
  * @kernel thp_vma_allowable_orders
  */
 export function allowableAnonOrders(kernel: Kernel, vma: Vma): number {
-  const { knobs } = kernel;
+  const { givenOrder, knobs } = kernel;
+  if (givenOrder !== NIL) return givenOrder < MIN_ANON_ORDER ? 0 : 1 << givenOrder;
   const mask = (vma.flags & VM_HUGEPAGE) !== 0 ? knobs.advisedAnonMask : knobs.anonMask;
   if (mask === 0 || !kernel.profile.transparentHugepage) return 0;
   if ((vma.flags & VM_NOHUGEPAGE) !== 0 || vma.mm.thpDisabled || vma.isTemporaryStack) return 0;
