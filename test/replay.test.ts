@@ -51,7 +51,7 @@ describe('replay', () => {
 
   for (const [name, path, thp] of [
     ['huge pages', 'test/data/recordings/py-thp', 'always madvise [never]'],
-    ['small pages', 'test/data/recordings/bash-fork', '[always] madvise never'],
+    ['small pages', 'examples/python-prefork', '[always] madvise never'],
   ] as const) {
     test(`${name} are what the faults got, whatever the knobs said before`, async () => {
       const recording = await openRecording(join(ROOT, path));
