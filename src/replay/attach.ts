@@ -14,6 +14,7 @@ import { hasPageIn, layersOf, outsideCount, push, rangesOf } from './attach_list
 import { findRelative, type Relative } from './attach_relatives.js';
 import { mergeKsmFrames } from './attach_ksm.js';
 import { pagesOf } from './calls.js';
+import { withSmallPages } from './small_pages.js';
 import type { Findings } from './findings.js';
 import type { AttachedProcess } from './observer.js';
 import type { PageEvents } from './page_events.js';
@@ -48,12 +49,8 @@ export function attachSnapshot(
   if (newcomers.length === 0) return [];
   const { tracer } = machine.kernel;
   machine.kernel.tracer = undefined;
-  // No write here may fill more than its page.
-  const { thp } = machine.kernel.knobs;
-  machine.apply({ op: 'config', key: 'thp', value: 'never' });
   const builder = new Builder(target, snapshot, newcomers);
-  builder.build();
-  machine.apply({ op: 'config', key: 'thp', value: thp });
+  withSmallPages(machine, () => builder.build());
   machine.kernel.tracer = tracer;
   const attached: AttachedProcess[] = [];
   for (const process of parentsFirst(newcomers)) {

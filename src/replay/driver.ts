@@ -15,6 +15,7 @@ import { PageEvents } from './page_events.js';
 import { recordedKnobs } from './recorded_knobs.js';
 import { ReplayFiles } from './replay_files.js';
 import { ReplayMachine } from './replay_machine.js';
+import { withSmallPages } from './small_pages.js';
 import { SnapshotSync } from './snapshot_sync.js';
 import { STEP, type StepQueue } from './steps.js';
 import { TaskTable, type ReplayProcess } from './tasks.js';
@@ -216,7 +217,7 @@ export class ReplayDriver {
     this.comparisons.push(comparison);
     for (const observer of this.observers) observer.snapshot?.(this.moment, comparison);
     // Later snapshots start right.
-    sync.apply();
+    withSmallPages(machine, () => sync.apply());
   }
 
   end(): void {
@@ -387,7 +388,8 @@ export class ReplayDriver {
     const top = coming === undefined ? undefined : stackTop(coming, process.pid);
     if (top !== undefined && argumentPages > 0) {
       const at = top - argumentPages;
-      this.machine.apply({ op: 'mem_write', p: process.pid, at, n: argumentPages, v: 0 });
+      const write = { op: 'mem_write', p: process.pid, at, n: argumentPages, v: 0 } as const;
+      withSmallPages(this.machine, () => this.machine.apply(write));
       const mm = this.machine.kernel.processes.get(process.pid)?.mm;
       if (mm !== undefined) this.unplaced.nameArguments(this.moment.tid, mm, top, argumentPages);
     }

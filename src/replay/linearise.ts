@@ -1,4 +1,4 @@
-import { EVENT, RSS_MEMBER, snapshotMark, type EventBatch } from '../trace/event.js';
+import { EVENT, FAULT_ERROR, RSS_MEMBER, snapshotMark, type EventBatch } from '../trace/event.js';
 import type { StringTable } from '../trace/tables.js';
 import { CallRoles } from './call_roles.js';
 import { STEP, StepQueue, type CallRecord } from './steps.js';
@@ -71,6 +71,8 @@ export class Lineariser {
         this.append(STEP.free, READY, batch, row, tid);
         return;
       case EVENT.lock:
+        // A fault from user space takes the lock to grow the stack, before it gets its page.
+        if (this.isUserFault(thread)) return;
         this.settleFault(thread);
         if (thread.call !== undefined && thread.call.place === NO_PLACE) {
           if (thread.call.role === 'vma') this.placeCall(thread.call, batch, row, tid);
@@ -167,6 +169,12 @@ export class Lineariser {
 
   private setState(sequence: number, state: number): void {
     if (sequence >= this.queue.head) this.queue.state[this.queue.slot(sequence)] = state;
+  }
+
+  private isUserFault({ fault }: ThreadState): boolean {
+    const { queue } = this;
+    if (fault === NO_PLACE || fault < queue.head) return false;
+    return ((queue.b[queue.slot(fault)] ?? 0) & FAULT_ERROR.user) !== 0;
   }
 
   /** The thread went on without an allocation: its fault took effect where it was raised. */
