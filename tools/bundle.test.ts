@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, posix } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { bundle, joinedModules } from './bundle.js';
+import { bundle, bundleAlone, joinedModules } from './bundle.js';
 
 const MODULES: Readonly<Record<string, string>> = {
   'base/units.js': 'export const NIL = -1;\nexport const FLAG = 1 << 4;\n',
@@ -68,6 +68,16 @@ describe('bundle', () => {
       walk: (word: number) => number;
     };
     expect([walk(3), walk(0x13)]).toEqual([-1, 0x13]);
+  });
+});
+
+describe('bundleAlone', () => {
+  it('needs Node only, and holds what is used only', async () => {
+    const code = await bundleAlone(root, 'trace/read.js');
+    expect(code).toMatch(/from ['"]node:fs['"]/);
+    expect(code.match(/from ['"]/g)).toHaveLength(1);
+    expect(code).toContain('.jsonl');
+    expect(code).not.toContain('FLAG');
   });
 });
 

@@ -2,6 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join, posix, relative, resolve, sep } from 'node:path';
 import { rolldown } from 'rolldown';
 
+/** The module that a thread of its own loads. */
+export const READER = 'trace/threaded/reader.js';
+
 /** What goes through every event and page of a recording. */
 const ENGINE = /^(base|kernel|trace|replay|query\/explain)\/.*(?<!\.test)\.js$/;
 
@@ -13,6 +16,11 @@ const AT_ONCE: Readonly<Record<string, readonly string[]>> = {
   command_line: ['cli/command_table.js', 'cli/run_cli.js'],
   who: ['cli/commands/who.js'],
 };
+
+/** Loaded before all else, by a thread of its own, or never in a browser: not joined with others. */
+const ALONE = /^trace\/threaded\//;
+/** The largest package: who reads does without. */
+const WRITER = 'hyparquet-writer';
 
 const STATIC_IMPORT = /^(?:import|export)\b[^;'"]*['"](\.[^'"]+)['"]/gm;
 
@@ -40,7 +48,8 @@ export function joinedModules(root: string, paths: readonly string[]): readonly 
  *
  * What a module needs, itself or through an import, says where it goes, so that nobody loads what
  * is not needed: `kernel` is the engine, `analysis` works with it, `formats` does not; `files` and
- * `file_analysis` are the same for modules that need Node or a package. What no layer of the engine
+ * `file_analysis` are the same for modules that need Node or a package, `writers` for those that need
+ * the package that writes tables. What no layer of the engine
  * holds goes by the command that needs it (`AT_ONCE`); `reports` of it runs in a browser.
  * @param root Folder of the build.
  * @param paths Modules below it, relative, of `joinedModules`.
@@ -90,7 +99,9 @@ export async function bundle(
                 roots.some((path) => needs(join(folder, path), importsOf, isIt)),
               )?.[0];
             }
+            if (ALONE.test(pathOf(id))) return undefined;
             const needsKernel = needs(id, importsOf, isOfLayer('kernel'));
+            if (needs(id, importsOf, (module) => module === WRITER)) return 'writers';
             if (needs(id, importsOf, (module) => !isOwn(module))) {
               return needsKernel ? 'file_analysis' : 'files';
             }
@@ -104,6 +115,25 @@ export async function bundle(
   return new Map(
     output.flatMap((file) => (file.type === 'chunk' ? [[file.fileName, file.code] as const] : [])),
   );
+}
+
+/**
+ * Joins a module with all that it needs, packages too, into one file: for what a thread loads, which
+ * starts in every command anew. What is not used is left out.
+ * @param root Folder of the build.
+ * @param path Module below it, relative.
+ * @returns What its file must hold.
+ */
+export async function bundleAlone(root: string, path: string): Promise<string> {
+  const build = await rolldown({
+    cwd: resolve(root),
+    input: join(resolve(root), path),
+    platform: 'node',
+    optimization: { inlineConst: { mode: 'all', pass: 3 } },
+  });
+  const { output } = await build.generate({ format: 'esm', codeSplitting: false });
+  await build.close();
+  return output[0].code;
 }
 
 /** Whether a module, or one that it imports directly or not, is such a one. */

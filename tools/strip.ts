@@ -11,7 +11,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
-import { bundle, joinedModules } from './bundle.js';
+import { bundle, bundleAlone, joinedModules, READER } from './bundle.js';
 import { isStripped, StripError, stripGenerators } from './strip_source.js';
 
 /** Paths of the files below a folder, relative to it, with `/` between the parts. */
@@ -52,7 +52,9 @@ function mirror(to: string, paths: readonly string[], contentsOf: (path: string)
 /** Joins modules of `from` into few files of `to`, and copies the rest. */
 async function bundleTo(from: string, to: string): Promise<void> {
   const paths = filesBelow(from).filter((path) => !path.endsWith('.map'));
-  const bundled = await bundle(from, joinedModules(from, paths));
+  const joined = joinedModules(from, paths).filter((path) => path !== READER);
+  const bundled = new Map(await bundle(from, joined));
+  bundled.set(READER, await bundleAlone(from, READER));
   mirror(
     to,
     [...new Set([...paths, ...bundled.keys()])],

@@ -4,7 +4,7 @@ import type { Operation, OperationResult } from '../kernel/operation.js';
 import { MM_ANONPAGES, findVma } from '../kernel/vm/mm.js';
 import { CLONE_FLAG, FAULT_ERROR, RSS_MEMBER, snapshotMark } from '../trace/event.js';
 import type { Recording } from '../trace/recording.js';
-import type { Snapshot } from '../trace/snapshot.js';
+import type { Snapshot, SnapshotLayout } from '../trace/snapshot.js';
 import { attachSnapshot } from './attach.js';
 import { operationOfCall, pageOf } from './calls.js';
 import { SnapshotComparer, type SnapshotComparison } from './compare.js';
@@ -35,7 +35,7 @@ export class ReplayDriver {
   private readonly observers: readonly ReplayObserver[];
   private readonly moment: ReplayMoment;
   /** All snapshots, in the order of the recording. */
-  private readonly snapshots: ReadonlyMap<string, Snapshot>;
+  private readonly snapshots: ReadonlyMap<string, SnapshotLayout>;
   private readonly passed = new Set<string>();
   /** One object for all faults: they are most of a recording. */
   private readonly fault = { op: 'fault' as const, p: 0, at: 0, write: 0 };
@@ -51,7 +51,7 @@ export class ReplayDriver {
   constructor(
     recording: Recording,
     machine: Machine,
-    snapshots: ReadonlyMap<string, Snapshot>,
+    snapshots: ReadonlyMap<string, SnapshotLayout>,
     observers: readonly ReplayObserver[],
   ) {
     this.recording = recording;
@@ -201,10 +201,8 @@ export class ReplayDriver {
   }
 
   /** Compares with a snapshot, or starts from it if nothing is known yet. */
-  reachSnapshot(name: string): void {
-    const snapshot = this.snapshots.get(name);
-    if (snapshot === undefined) return;
-    this.passed.add(name);
+  reachSnapshot(snapshot: Snapshot): void {
+    this.passed.add(snapshot.name);
     this.expectedTids = undefined;
     const { machine, tasks, files, pages, findings } = this;
     const target = { machine, tasks, files, pages, findings };
@@ -397,7 +395,7 @@ export class ReplayDriver {
   }
 
   /** The next snapshot in which the process appears: it knows where the image lies. */
-  private comingSnapshot(pid: number): Snapshot | undefined {
+  private comingSnapshot(pid: number): SnapshotLayout | undefined {
     for (const [name, snapshot] of this.snapshots) {
       if (this.passed.has(name)) continue;
       if (snapshot.procs.some((process) => process.pid === pid)) return snapshot;

@@ -1,16 +1,16 @@
 import type { Machine } from '../kernel/machine.js';
 import type { Prot } from '../kernel/operation.js';
-import type { Snapshot, SnapshotVma } from '../trace/snapshot.js';
+import type { SnapshotArea, SnapshotLayout } from '../trace/snapshot.js';
 import type { ReplayFiles } from './replay_files.js';
 import { isImageVma, type ReplayProcess } from './tasks.js';
 
 /** First page behind the stack of a process, as a snapshot shows it. */
-export function stackTop(snapshot: Snapshot, pid: number): number | undefined {
+export function stackTop(snapshot: SnapshotLayout, pid: number): number | undefined {
   return snapshot.vmas.find((vma) => vma.pid === pid && vma.name === '[stack]')?.endPage;
 }
 
 /** Protection of a VMA when it was mapped: an accounted one was writable once. */
-export function originalProt(vma: SnapshotVma): Prot {
+export function originalProt(vma: SnapshotArea): Prot {
   const isExecutable = vma.perms[2] === 'x';
   const wasWritable = vma.perms[1] === 'w' || vma.flags.split(' ').includes('ac');
   if (wasWritable) return isExecutable ? 'rwx' : 'rw';
@@ -27,9 +27,9 @@ export function installImage(
   machine: Machine,
   files: ReplayFiles,
   process: ReplayProcess,
-  snapshot: Snapshot,
+  snapshot: SnapshotLayout,
 ): void {
-  let previous: SnapshotVma | undefined;
+  let previous: SnapshotArea | undefined;
   for (const vma of snapshot.vmas) {
     if (vma.pid !== process.pid) continue;
     const isImage = isImageVma(vma, process.executable);
@@ -49,7 +49,7 @@ export function mapImageVma(
   machine: Machine,
   files: ReplayFiles,
   p: number,
-  vma: SnapshotVma,
+  vma: SnapshotArea,
 ): void {
   const n = vma.endPage - vma.startPage;
   const common = { op: 'mmap' as const, p, at: vma.startPage, n, prot: originalProt(vma) };

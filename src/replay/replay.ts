@@ -1,12 +1,12 @@
 import { RmapError } from '../base/errors.js';
-import type { EventBatch } from '../trace/event.js';
+import { EVENT, snapshotMark, type EventBatch } from '../trace/event.js';
 import type { Recording } from '../trace/recording.js';
-import type { Snapshot } from '../trace/snapshot.js';
 import type { SnapshotComparison } from './compare.js';
 import { ReplayDriver, replayMachine } from './driver.js';
 import type { Findings } from './findings.js';
 import { Lineariser } from './linearise.js';
 import type { ReplayObserver } from './observer.js';
+import { Snapshots } from './snapshots.js';
 
 export interface ReplayOptions {
   /** Stop after this snapshot. */
@@ -33,9 +33,6 @@ export interface ReplayResult {
 }
 
 const MOST_MEMORY_PAGES = 2 ** 24;
-/** 256 GiB in page-table entries: a larger number is damage. */
-const MOST_SNAPSHOT_PAGES = 2 ** 26;
-
 /**
  * Drives a machine through a recording: its system calls, faults, forks and exits, in the order in
  * which they took effect, and compares at every snapshot.
@@ -44,27 +41,43 @@ export async function replay(
   recording: Recording,
   options: ReplayOptions = {},
 ): Promise<ReplayResult> {
+  return replayFrom(recording, new Snapshots(recording), options);
+}
+
+/** The same for whoever has looked at the snapshots before. */
+export async function replayFrom(
+  recording: Recording,
+  snapshots: Snapshots,
+  options: ReplayOptions,
+): Promise<ReplayResult> {
   const started = performance.now();
-  const snapshots = new Map<string, Snapshot>();
-  for (const info of recording.info.snapshots) {
-    const snapshot = await recording.snapshot(info.name);
-    checkSize(recording, snapshot);
-    snapshots.set(info.name, snapshot);
-  }
   const machine = replayMachine(recording, options.memoryPages ?? MOST_MEMORY_PAGES);
   const lineariser = new Lineariser(recording.strings);
-  const driver = new ReplayDriver(recording, machine, snapshots, options.observers ?? []);
-  const run = new Run(recording, lineariser, driver, options);
+  const layouts = await snapshots.layouts();
+  const driver = new ReplayDriver(recording, machine, layouts, options.observers ?? []);
+  const run = new Run({ recording, snapshots, lineariser, driver }, options);
+  const batches = recording.events();
   let events = 0;
-  for await (const batch of recording.events()) {
-    run.take(batch);
-    events = batch.firstIndex + batch.length;
-    options.onProgress?.(events);
-    if (run.isDone) break;
-  }
-  if (!run.isDone) {
-    lineariser.finish();
-    run.drain();
+  try {
+    // Asked for before the pages of the snapshots, which are needed later.
+    const first = batches.next();
+    first.catch(() => {});
+    snapshots.readAhead();
+    for (let next = await first; next.done !== true; next = await batches.next()) {
+      const batch = next.value;
+      await run.take(batch);
+      events = batch.firstIndex + batch.length;
+      options.onProgress?.(events);
+      if (run.isDone) break;
+    }
+    if (!run.isDone) {
+      lineariser.finish();
+      run.drain();
+    }
+  } finally {
+    await batches.return?.();
+    // A damaged one is told of first, whatever else was wrong.
+    await snapshots.readAll();
   }
   driver.end();
   return {
@@ -78,16 +91,6 @@ export async function replay(
   };
 }
 
-function checkSize(recording: Recording, snapshot: Snapshot): void {
-  const pages = snapshot.anonPages + snapshot.swapPages + snapshot.zeroPages;
-  if (pages <= MOST_SNAPSHOT_PAGES) return;
-  throw new RmapError(
-    'input',
-    `${recording.path}: snapshot "${snapshot.name}" lists ${pages} anonymous pages, ` +
-      `more than ${MOST_SNAPSHOT_PAGES}`,
-  );
-}
-
 /** The place of an event that makes no sense belongs into the message. */
 function atEvent(error: unknown, recording: Recording, eventIndex: number): unknown {
   if (!(error instanceof RmapError) || error.code !== 'input') return error;
@@ -95,22 +98,26 @@ function atEvent(error: unknown, recording: Recording, eventIndex: number): unkn
   return new RmapError('input', message, { cause: error });
 }
 
+interface RunParts {
+  readonly recording: Recording;
+  readonly snapshots: Snapshots;
+  readonly lineariser: Lineariser;
+  readonly driver: ReplayDriver;
+}
+
 /** Applies what is ready, up to the last snapshot that is wanted. */
 class Run {
   isDone = false;
   private readonly recording: Recording;
+  private readonly snapshots: Snapshots;
   private readonly lineariser: Lineariser;
   private readonly driver: ReplayDriver;
   private readonly until: string | undefined;
   private skipUntil: string | undefined;
 
-  constructor(
-    recording: Recording,
-    lineariser: Lineariser,
-    driver: ReplayDriver,
-    options: ReplayOptions,
-  ) {
+  constructor({ recording, snapshots, lineariser, driver }: RunParts, options: ReplayOptions) {
     this.recording = recording;
+    this.snapshots = snapshots;
     this.lineariser = lineariser;
     this.driver = driver;
     this.until = options.until;
@@ -118,11 +125,30 @@ class Run {
   }
 
   /** Takes in the events of a batch, as far as they are wanted. */
-  take(batch: EventBatch): void {
-    for (let row = 0; row < batch.length; row += 1) {
-      this.lineariser.push(batch, row);
-      if (!this.drain()) return;
+  async take(batch: EventBatch): Promise<void> {
+    for (let from = 0; from < batch.length;) {
+      if (batch.kind[from] === EVENT.mark) await this.awaitSnapshot(batch.text[from] ?? -1);
+      const mark = batch.kind.indexOf(EVENT.mark, from + 1);
+      const end = mark === -1 ? batch.length : mark;
+      if (!this.takeRows(batch, from, end)) return;
+      from = end;
     }
+  }
+
+  /** A snapshot is there before the event that marks it is taken in. */
+  private async awaitSnapshot(text: number): Promise<void> {
+    const mark = snapshotMark(this.recording.strings.text(text));
+    if (mark === undefined || mark.ends) return;
+    if (this.snapshots.find(mark.name) === undefined) await this.snapshots.read(mark.name);
+  }
+
+  /** Returns whether more events are wanted. */
+  private takeRows(batch: EventBatch, from: number, end: number): boolean {
+    for (let row = from; row < end; row += 1) {
+      this.lineariser.push(batch, row);
+      if (!this.drain()) return false;
+    }
+    return true;
   }
 
   /** Returns whether more events are wanted. */
@@ -136,7 +162,8 @@ class Run {
         if (reached !== this.skipUntil) continue;
         this.skipUntil = undefined;
       }
-      driver.reachSnapshot(reached);
+      const snapshot = this.snapshots.find(reached);
+      if (snapshot !== undefined) driver.reachSnapshot(snapshot);
       if (reached === this.until) {
         this.isDone = true;
         return false;

@@ -1,4 +1,4 @@
-import type { SnapshotVma } from '../trace/snapshot.js';
+import type { SnapshotArea } from '../trace/snapshot.js';
 
 /** What a descriptor refers to. */
 export interface DescriptorFile {
@@ -107,7 +107,7 @@ export class TaskTable {
 }
 
 /** VMAs of a fresh image that no call made: what the snapshots know of them. */
-export function isImageVma(vma: SnapshotVma, executable: string): boolean {
+export function isImageVma(vma: SnapshotArea, executable: string): boolean {
   if (vma.name === '') return false;
   if (vma.name === executable || vma.name === '[stack]') return true;
   const base = vma.name.slice(vma.name.lastIndexOf('/') + 1);

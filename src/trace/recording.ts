@@ -1,5 +1,5 @@
 import type { EventBatch } from './event.js';
-import type { Snapshot, SnapshotInfo } from './snapshot.js';
+import type { Snapshot, SnapshotInfo, SnapshotLayout } from './snapshot.js';
 import type { StringTable, WordTable } from './tables.js';
 
 /** Version of the native format that this program writes. */
@@ -64,6 +64,8 @@ export interface Recording {
   readonly fields: ReadonlyMap<string, readonly FieldName[]>;
   /** Reads all events from the start; every call reads anew. */
   events(options?: EventReadOptions): AsyncIterableIterator<EventBatch>;
+  /** What one of `info.snapshots` shows besides pages, where that can be had before the rest. */
+  layout?(name: string): Promise<SnapshotLayout>;
   /** Reads one of `info.snapshots`. */
   snapshot(name: string): Promise<Snapshot>;
   /** Where an event stands in the file, for messages: `trace.jsonl.gz:123`. */

@@ -20,6 +20,9 @@ export const RUN = {
 
 export type RunKind = (typeof RUN)[keyof typeof RUN];
 
+/** Name of each kind, indexed by its number; used in files. */
+export const RUN_NAMES = Object.keys(RUN) as ReadonlyArray<keyof typeof RUN>;
+
 export interface SnapshotProcess {
   readonly pid: number;
   readonly ppid: number;
@@ -38,8 +41,8 @@ export interface SnapshotProcess {
   readonly majorFaults: number;
 }
 
-/** One line of /proc/PID/smaps, with its run of rows in `Snapshot.runs`. */
-export interface SnapshotVma {
+/** One line of /proc/PID/smaps. */
+export interface SnapshotArea {
   readonly pid: number;
   /** First page number, and the first one behind the VMA. */
   readonly startPage: number;
@@ -58,6 +61,10 @@ export interface SnapshotVma {
   readonly ksmKib: number;
   /** VmFlags: `rd wr mr mw me ac`. */
   readonly flags: string;
+}
+
+/** An area with its run of rows in `Snapshot.runs`. */
+export interface SnapshotVma extends SnapshotArea {
   readonly runStart: number;
   readonly runEnd: number;
 }
@@ -88,7 +95,15 @@ export interface SnapshotInfo {
   readonly swapPages: number;
 }
 
-export interface Snapshot extends SnapshotInfo {
+/** What a snapshot shows besides pages. */
+export interface SnapshotLayout {
+  readonly name: string;
+  readonly procs: readonly SnapshotProcess[];
+  /** By process in the order of `procs`, ascending within each. */
+  readonly vmas: readonly SnapshotArea[];
+}
+
+export interface Snapshot extends SnapshotInfo, SnapshotLayout {
   readonly procs: readonly SnapshotProcess[];
   /** By process in the order of `procs`, ascending within each. */
   readonly vmas: readonly SnapshotVma[];

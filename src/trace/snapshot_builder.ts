@@ -1,10 +1,14 @@
 import { grown } from '../base/grown.js';
 import { inputError } from './input_error.js';
-import type { RunKind, Snapshot, SnapshotInfo, SnapshotProcess, SnapshotVma } from './snapshot.js';
+import type {
+  RunKind,
+  Snapshot,
+  SnapshotArea,
+  SnapshotInfo,
+  SnapshotProcess,
+  SnapshotVma,
+} from './snapshot.js';
 import { RUN } from './snapshot.js';
-
-/** A VMA before its runs are known. */
-export type VmaFields = Omit<SnapshotVma, 'runStart' | 'runEnd'>;
 
 const MOST_PAGE = 2 ** 52;
 /** Of signed 32-bit columns. */
@@ -32,30 +36,18 @@ class RunBuilder {
   }
 }
 
-/**
- * Builds a snapshot from its processes, VMAs and runs in order, and refuses what no kernel could
- * have listed: VMAs of unknown processes, overlaps, runs outside of their VMA.
- */
-export class SnapshotBuilder {
-  readonly #procs: SnapshotProcess[] = [];
-  readonly #vmas: SnapshotVma[] = [];
+/** Refuses processes and VMAs that no kernel could have listed: unknown ones, twice, overlapping. */
+export class LayoutCheck {
   /** End of the last VMA of each process. */
   readonly #ends = new Map<number, number>();
-  readonly #runs = new RunBuilder();
-  #vma: VmaFields | undefined;
-  #vmaRunStart = 0;
-  #runEndPage = 0;
+  #lastPid = 0;
 
-  addProcess(proc: SnapshotProcess): void {
-    if (this.#ends.has(proc.pid)) throw inputError(`process ${proc.pid} is listed twice`);
-    this.#ends.set(proc.pid, 0);
-    this.#procs.push(proc);
+  addProcess(pid: number): void {
+    if (this.#ends.has(pid)) throw inputError(`process ${pid} is listed twice`);
+    this.#ends.set(pid, 0);
   }
 
-  /** Starts a VMA; its runs follow by `addRun`. */
-  addVma(vma: VmaFields): void {
-    this.#closeVma();
-    const { pid, startPage, endPage } = vma;
+  addVma({ pid, startPage, endPage }: SnapshotArea): void {
     const end = this.#ends.get(pid);
     if (end === undefined) throw inputError(`VMA of process ${pid}, which is not listed before it`);
     if (!(startPage < endPage) || endPage > MOST_PAGE) {
@@ -66,13 +58,39 @@ export class SnapshotBuilder {
         `VMA at page ${hex(startPage)} of process ${pid} is not behind the one before`,
       );
     }
-    if (this.#vmas.at(-1)?.pid !== pid && end > 0) {
+    if (end > 0 && this.#lastPid !== pid) {
       throw inputError(`VMAs of process ${pid} are not listed together`);
     }
     this.#ends.set(pid, endPage);
+    this.#lastPid = pid;
+  }
+}
+
+/**
+ * Builds a snapshot from its processes, VMAs and runs in order, and refuses what no kernel could
+ * have listed: VMAs of unknown processes, overlaps, runs outside of their VMA.
+ */
+export class SnapshotBuilder {
+  readonly #procs: SnapshotProcess[] = [];
+  readonly #vmas: SnapshotVma[] = [];
+  readonly #check = new LayoutCheck();
+  readonly #runs = new RunBuilder();
+  #vma: SnapshotArea | undefined;
+  #vmaRunStart = 0;
+  #runEndPage = 0;
+
+  addProcess(proc: SnapshotProcess): void {
+    this.#check.addProcess(proc.pid);
+    this.#procs.push(proc);
+  }
+
+  /** Starts a VMA; its runs follow by `addRun`. */
+  addVma(vma: SnapshotArea): void {
+    this.#closeVma();
+    this.#check.addVma(vma);
     this.#vma = vma;
     this.#vmaRunStart = this.#runs.length;
-    this.#runEndPage = startPage;
+    this.#runEndPage = vma.startPage;
   }
 
   addRun(

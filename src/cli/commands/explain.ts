@@ -1,23 +1,13 @@
-import { readFileSync, statSync } from 'node:fs';
-import { explain } from '../../query/explain/explain.js';
-import { parseFailIf } from '../../query/explain/fail_if.js';
-import type { ExplainReport } from '../../query/explain/report.js';
-import { openRecording } from '../../trace/open.js';
+import { beginReading } from '../../trace/threaded/reader_thread.js';
 import { defineCommand } from '../command.js';
-import { EXIT_FOUND, EXIT_LOST_EVENTS, EXIT_OK, type ExitCode } from '../exit_code.js';
-import { parseDurationMs } from '../parse_duration.js';
-import { printExplain } from './explain_text.js';
 
-interface ExplainCliOptions {
+export interface ExplainCliOptions {
   readonly html?: string;
   readonly force?: boolean;
   readonly from?: string;
   readonly to?: string;
   readonly failIf?: readonly string[];
 }
-
-/** Program files larger than this are not read for symbols. */
-const MOST_MODULE_BYTES = 512 * 2 ** 20;
 
 export const command = defineCommand<[string], ExplainCliOptions>({
   configure(cli) {
@@ -35,51 +25,9 @@ export const command = defineCommand<[string], ExplainCliOptions>({
       );
   },
   async run(cli, [path], options) {
-    const failIf = (options.failIf ?? []).map(parseFailIf);
-    const fromNs = timeNs(options.from, '--from') ?? 0;
-    const toNs = timeNs(options.to, '--to') ?? Number.POSITIVE_INFINITY;
-    const recording = await openRecording(path);
-    const { events } = recording.info;
-    const progress = await cli.progress('explain', events < 0 ? undefined : events);
-    let report: ExplainReport;
-    try {
-      report = await explain(recording, {
-        fromNs,
-        toNs,
-        failIf,
-        readModule,
-        onProgress: (count) => progress.update(count),
-      });
-    } finally {
-      progress.stop();
-    }
-    if (options.html !== undefined) {
-      const { writeHtmlReport } = await import('../../export/html_report/write.js');
-      writeHtmlReport(options.html, report, options.force === true);
-    }
-    if (cli.json) cli.printJson(report);
-    else printExplain(cli, report, { path, html: options.html });
-    return exitCode(report);
+    // The reader starts while the engine is loaded.
+    const opening = beginReading(path);
+    const { runExplain } = await import('./explain_run.js');
+    return runExplain(cli, path, options, opening);
   },
 });
-
-function exitCode(report: ExplainReport): ExitCode {
-  if (report.lostEvents !== 0) return EXIT_LOST_EVENTS;
-  return report.budgets.some((budget) => budget.failed) ? EXIT_FOUND : EXIT_OK;
-}
-
-function timeNs(text: string | undefined, option: string): number | undefined {
-  if (text === undefined) return undefined;
-  return /^0+(?:\.0+)?(?:ms|s|min|h)?$/.test(text) ? 0 : parseDurationMs(text, option) * 1e6;
-}
-
-/** A program file for its symbols. What is not there or not a plain file has none. */
-function readModule(path: string): Uint8Array | undefined {
-  try {
-    const { size } = statSync(path);
-    if (!statSync(path).isFile() || size > MOST_MODULE_BYTES) return undefined;
-    return readFileSync(path);
-  } catch {
-    return undefined;
-  }
-}

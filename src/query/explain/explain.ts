@@ -1,8 +1,8 @@
 import { RmapError } from '../../base/errors.js';
 import { PAGE_SIZE_BYTES } from '../../base/units.js';
-import { replay } from '../../replay/replay.js';
+import { replayFrom } from '../../replay/replay.js';
+import { Snapshots } from '../../replay/snapshots.js';
 import type { Recording } from '../../trace/recording.js';
-import type { Snapshot } from '../../trace/snapshot.js';
 import { replayReport } from '../replay_report.js';
 import { adviceFor } from './advice.js';
 import { causeReports } from './causes.js';
@@ -42,12 +42,12 @@ export async function explain(
 ): Promise<ExplainReport> {
   const { fromNs = 0, toNs = Number.POSITIVE_INFINITY } = options;
   if (fromNs >= toNs) throw new RmapError('usage', '--from must be before --to');
-  const snapshots: Snapshot[] = [];
-  for (const { name } of recording.info.snapshots) snapshots.push(await recording.snapshot(name));
-  const names = new SnapshotNames(snapshots);
-  const modules = new Modules(snapshots, options.readModule);
+  const snapshots = new Snapshots(recording);
+  const layouts = [...(await snapshots.layouts()).values()];
+  const names = new SnapshotNames(layouts);
+  const modules = new Modules(layouts, options.readModule);
   const collector = new Collector(names, modules, { fromNs, toNs });
-  const result = await replay(withSnapshots(recording, snapshots), {
+  const result = await replayFrom(recording, snapshots, {
     observers: [collector],
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     ...(options.memoryPages === undefined ? {} : { memoryPages: options.memoryPages }),
@@ -90,32 +90,6 @@ export async function explain(
       evaluate(failIf, collector.forks, summary, collector.lastNs),
     ),
     timeline,
-  };
-}
-
-/** The recording with its snapshots at hand, so that nobody reads them twice. */
-function withSnapshots(recording: Recording, snapshots: readonly Snapshot[]): Recording {
-  return {
-    path: recording.path,
-    format: recording.format,
-    get info() {
-      return recording.info;
-    },
-    get strings() {
-      return recording.strings;
-    },
-    get words() {
-      return recording.words;
-    },
-    get fields() {
-      return recording.fields;
-    },
-    events: (options) => recording.events(options),
-    snapshot: (name) => {
-      const known = snapshots.find((snapshot) => snapshot.name === name);
-      return known === undefined ? recording.snapshot(name) : Promise.resolve(known);
-    },
-    positionOf: (eventIndex) => recording.positionOf(eventIndex),
   };
 }
 

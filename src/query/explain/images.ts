@@ -1,4 +1,4 @@
-import type { Snapshot, SnapshotVma } from '../../trace/snapshot.js';
+import type { SnapshotArea, SnapshotLayout } from '../../trace/snapshot.js';
 
 /**
  * One program image: what an exec made, inherited by forks. Names of mappings come from the
@@ -34,16 +34,16 @@ export class Image {
 
 /** A VMA of a snapshot with its surroundings. */
 export interface NamedVma {
-  readonly snapshot: Snapshot;
+  readonly snapshot: SnapshotLayout;
   readonly index: number;
-  readonly vma: SnapshotVma;
+  readonly vma: SnapshotArea;
 }
 
 /** Finds mappings by address in the snapshots of a recording. */
 export class SnapshotNames {
-  private readonly snapshots: readonly Snapshot[];
+  private readonly snapshots: readonly SnapshotLayout[];
 
-  constructor(snapshots: readonly Snapshot[]) {
+  constructor(snapshots: readonly SnapshotLayout[]) {
     this.snapshots = snapshots;
   }
 
@@ -71,7 +71,7 @@ export class SnapshotNames {
 }
 
 function findIn(
-  snapshot: Snapshot,
+  snapshot: SnapshotLayout,
   vpn: number,
   accepts: (pid: number) => boolean,
 ): NamedVma | undefined {

@@ -1,4 +1,4 @@
-import type { Snapshot, SnapshotVma } from '../../trace/snapshot.js';
+import type { SnapshotArea, SnapshotLayout } from '../../trace/snapshot.js';
 import { PAGE_SIZE_BYTES } from '../../base/units.js';
 import { ElfSymbols } from './elf_symbols.js';
 
@@ -12,9 +12,9 @@ export type ReadModule = (path: string) => Uint8Array | undefined;
 export class Modules {
   private readonly readModule: ReadModule | undefined;
   private readonly known = new Map<string, ElfSymbols | undefined>();
-  private readonly snapshots: readonly Snapshot[];
+  private readonly snapshots: readonly SnapshotLayout[];
 
-  constructor(snapshots: readonly Snapshot[], readModule: ReadModule | undefined) {
+  constructor(snapshots: readonly SnapshotLayout[], readModule: ReadModule | undefined) {
     this.snapshots = snapshots;
     this.readModule = readModule;
   }
@@ -34,7 +34,7 @@ export class Modules {
   }
 
   /** Its executable mapping in some snapshot. */
-  private textOf(path: string): SnapshotVma | undefined {
+  private textOf(path: string): SnapshotArea | undefined {
     for (const { vmas } of this.snapshots) {
       const text = vmas.find((vma) => vma.name === path && vma.perms[2] === 'x');
       if (text !== undefined) return text;

@@ -4,8 +4,9 @@ import { EVENT_KIND_COUNT, EVENT_NAMES, isInternedWord, wordRow } from '../event
 import { inputError } from '../input_error.js';
 import type { Recording } from '../recording.js';
 import type { WordTable } from '../tables.js';
+import { GROUP_ROWS } from './parquet_schema.js';
 import type { ColumnValues } from './parquet_writer.js';
-import { GROUP_ROWS, ParquetTableWriter } from './parquet_writer.js';
+import { ParquetTableWriter } from './parquet_writer.js';
 import type { Column, ColumnSource, EventTable } from './tables.js';
 import { EVENT_TABLES } from './tables.js';
 

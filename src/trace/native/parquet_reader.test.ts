@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { temporaryDirectory } from '../../../test/support/trace_events.js';
 import { openFileSource } from './byte_source.js';
 import { ParquetTableReader } from './parquet_reader.js';
-import { ParquetTableWriter, parquetSchema } from './parquet_writer.js';
+import { parquetSchema } from './parquet_schema.js';
+import { ParquetTableWriter } from './parquet_writer.js';
 import type { Column } from './tables.js';
 
 const COLUMNS: readonly Column[] = [

@@ -1,14 +1,14 @@
 import { gunzipSync } from 'node:zlib';
 import type { ColumnMetaData, DecodedArray, FileMetaData } from 'hyparquet';
-import { parquetMetadata, parquetSchema as schemaTree } from 'hyparquet';
 import { parquetHeader, readColumn } from 'hyparquet/src/column.js';
 import { DEFAULT_PARSERS } from 'hyparquet/src/convert.js';
+import { parquetMetadata, parquetSchema as schemaTree } from 'hyparquet/src/metadata.js';
 import { getSchemaPath } from 'hyparquet/src/schema.js';
 import { readVarInt } from 'hyparquet/src/thrift.js';
 import { RmapError } from '../../base/errors.js';
 import { inputError, reasonOf } from '../input_error.js';
 import type { ByteSource } from './byte_source.js';
-import { GROUP_ROWS, parquetSchema } from './parquet_writer.js';
+import { GROUP_ROWS, parquetSchema } from './parquet_schema.js';
 import type { Column } from './tables.js';
 
 const FOOTER_BYTES = 8;

@@ -1,11 +1,9 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import type { SchemaElement } from 'hyparquet';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
-import type { Column, ColumnType } from './tables.js';
+import { STORAGE, parquetSchema } from './parquet_schema.js';
+import type { Column } from './tables.js';
 
-/** Rows of a row group. Readers hold one group of each table in memory. */
-export const GROUP_ROWS = 65_536;
 /** Larger than any column of a group, so that a column chunk is one page. */
 const PAGE_BYTES = 1 << 26;
 /** Measured: level 6 saves 1 % against 4 and takes half as long again. */
@@ -13,32 +11,6 @@ const GZIP_LEVEL = 4;
 
 /** Values of a column as the Parquet library takes them. */
 export type ColumnValues = Int32Array | BigInt64Array | BigUint64Array | boolean[] | string[];
-
-interface Storage {
-  readonly element: Omit<SchemaElement, 'name'>;
-  readonly encoding: 'PLAIN' | 'DELTA_BINARY_PACKED' | 'RLE' | undefined;
-}
-
-/** Only encodings that DuckDB, pandas and Spark read. */
-const STORAGE: Readonly<Record<ColumnType, Storage>> = {
-  row: { element: { type: 'INT32' }, encoding: 'DELTA_BINARY_PACKED' },
-  int32: { element: { type: 'INT32' }, encoding: 'PLAIN' },
-  int64: { element: { type: 'INT64' }, encoding: 'DELTA_BINARY_PACKED' },
-  long: { element: { type: 'INT64' }, encoding: 'PLAIN' },
-  word: { element: { type: 'INT64', converted_type: 'UINT_64' }, encoding: 'PLAIN' },
-  bool: { element: { type: 'BOOLEAN' }, encoding: 'PLAIN' },
-  text: { element: { type: 'BYTE_ARRAY', converted_type: 'UTF8' }, encoding: undefined },
-};
-
-/** Schema of a table: flat, nothing optional. */
-export function parquetSchema(columns: readonly Column<unknown>[]): SchemaElement[] {
-  return [
-    { name: 'root', num_children: columns.length },
-    ...columns.map(({ name, type }): SchemaElement => {
-      return { name, ...STORAGE[type].element, repetition_type: 'REQUIRED' };
-    }),
-  ];
-}
 
 /** Bytes on their way to a file; never overwrites, readable by the owner only. */
 class FileBytes extends ByteWriter {

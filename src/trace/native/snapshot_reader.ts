@@ -2,149 +2,38 @@ import { join } from 'node:path';
 import type { DecodedArray } from 'hyparquet';
 import { fail } from '../../base/errors.js';
 import { inputError } from '../input_error.js';
-import type { RunKind, Snapshot } from '../snapshot.js';
+import { RUN_NAMES } from '../snapshot.js';
+import type { RunKind, Snapshot, SnapshotLayout } from '../snapshot.js';
 import { SnapshotBuilder } from '../snapshot_builder.js';
-import { openFileSource } from './byte_source.js';
 import type { ManifestSnapshot } from './manifest.js';
-import { ParquetTableReader } from './parquet_reader.js';
+import { forEachGroup, type GroupMemory } from './row_groups.js';
 import { halvesOf } from './scatter.js';
-import { RUN_NAMES } from './snapshot_writer.js';
-import type { Column } from './tables.js';
-import { PROCESS_COLUMNS, RUN_COLUMNS, VMA_COLUMNS } from './tables.js';
+import { RUN_COLUMNS } from './tables.js';
 
 const KIND_OF: ReadonlyMap<unknown, RunKind> = new Map(
   RUN_NAMES.map((name, kind) => [name, kind as RunKind]),
 );
 
-/**
- * The row group that was decoded last of each table: the snapshots of a recording follow each other
- * in the tables, so the next one mostly begins in the same group.
- */
-export class GroupMemory {
-  readonly #last = new Map<string, { readonly index: number; readonly values: DecodedArray[] }>();
-
-  read(path: string, reader: ParquetTableReader, index: number): readonly DecodedArray[] {
-    const known = this.#last.get(path);
-    if (known?.index === index) return known.values;
-    const values = reader.readGroup(index);
-    this.#last.set(path, { index, values });
-    return values;
-  }
-}
-
-/** Reads one snapshot of a native recording. */
+/** Reads one snapshot of a native recording whose layout was read before. */
 export function readNativeSnapshot(
   directory: string,
   snapshot: ManifestSnapshot,
-  memory = new GroupMemory(),
+  { procs, vmas }: SnapshotLayout,
+  memory: GroupMemory,
 ): Snapshot {
-  const { rows } = snapshot;
+  const runs = new RunsByProcess(memory, directory, snapshot.rows.runs);
   const builder = new SnapshotBuilder();
-  const processes = join(directory, 'processes.parquet');
-  readRows(memory, processes, PROCESS_COLUMNS, rows.processes, (row) => {
-    const tids = row.text('tids');
-    builder.addProcess({
-      pid: row.number('pid'),
-      ppid: row.number('ppid'),
-      comm: row.text('comm'),
-      tids: tids === '' ? [] : tids.split(' ').map(Number),
-      argStart: row.number('argStart'),
-      envEnd: row.number('envEnd'),
-      stackStart: row.number('stackStart'),
-      brkStart: row.number('brkStart'),
-      rssAnonKib: row.number('rssAnonKib'),
-      rssFileKib: row.number('rssFileKib'),
-      rssShmemKib: row.number('rssShmemKib'),
-      swapKib: row.number('swapKib'),
-      minorFaults: row.number('minorFaults'),
-      majorFaults: row.number('majorFaults'),
-    });
-  });
-  const runs = new RunsByProcess(memory, directory, rows.runs);
-  readRows(memory, join(directory, 'vmas.parquet'), VMA_COLUMNS, rows.vmas, (row) => {
-    const pid = row.number('pid');
-    const endPage = row.number('endPage');
-    builder.addVma({
-      pid,
-      startPage: row.number('startPage'),
-      endPage,
-      perms: row.text('perms'),
-      offsetBytes: row.number('offsetBytes'),
-      device: row.text('device'),
-      inode: row.number('inode'),
-      name: row.text('name'),
-      rssKib: row.number('rssKib'),
-      pssKib: row.number('pssKib'),
-      anonKib: row.number('anonKib'),
-      anonHugeKib: row.number('anonHugeKib'),
-      ksmKib: row.number('ksmKib'),
-      flags: row.text('flags'),
-    });
-    runs.addTo(builder, pid, endPage);
-  });
+  for (const process of procs) builder.addProcess(process);
+  for (const vma of vmas) {
+    builder.addVma(vma);
+    runs.addTo(builder, vma.pid, vma.endPage);
+  }
   runs.checkAllTaken();
   const found = builder.finish(snapshot.name, snapshot.time);
   if (found.anonPages !== snapshot.anonPages || found.processes !== snapshot.processes) {
     throw inputError(`${directory}: snapshot ${snapshot.name} is not what the manifest says`);
   }
   return found;
-}
-
-/** One row of a table, by the names of the columns' sources. */
-interface Row {
-  number(source: string): number;
-  text(source: string): string;
-}
-
-function readRows(
-  memory: GroupMemory,
-  path: string,
-  columns: readonly Column[],
-  [first, end]: readonly [number, number],
-  add: (row: Row) => void,
-): void {
-  const indexOf = new Map(columns.map(({ source }, i) => [source, i]));
-  forEachGroup(memory, path, columns, [first, end], (values, from, to) => {
-    let at = from;
-    const row: Row = {
-      number: (source) => Number(values[indexOf.get(source) ?? 0]?.[at] ?? 0),
-      text: (source) => String(values[indexOf.get(source) ?? 0]?.[at] ?? ''),
-    };
-    for (; at < to; at += 1) add(row);
-  });
-}
-
-/** Opens a table that must have the rows `first` … `end`. */
-function openTable(
-  path: string,
-  columns: readonly Column[],
-  first: number,
-  end: number,
-): ParquetTableReader {
-  const reader = new ParquetTableReader(openFileSource(path), columns);
-  if (first <= end && end <= reader.rows) return reader;
-  reader.close();
-  throw inputError(`${path}: rows ${first} to ${end} of ${reader.rows}`);
-}
-
-/** Decodes the row groups that hold rows `first` … `end` of a table. */
-function forEachGroup(
-  memory: GroupMemory,
-  path: string,
-  columns: readonly Column[],
-  [first, end]: readonly [number, number],
-  visit: (values: readonly DecodedArray[], from: number, to: number) => void,
-): void {
-  const reader = openTable(path, columns, first, end);
-  try {
-    for (const [i, { firstRow, rows }] of reader.groups.entries()) {
-      const from = Math.max(first, firstRow);
-      const to = Math.min(end, firstRow + rows);
-      if (from < to) visit(memory.read(path, reader, i), from - firstRow, to - firstRow);
-    }
-  } finally {
-    reader.close();
-  }
 }
 
 const NO_ROW = -1;

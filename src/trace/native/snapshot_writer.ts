@@ -1,13 +1,11 @@
 import { join } from 'node:path';
 import type { Snapshot, SnapshotProcess, SnapshotVma } from '../snapshot.js';
-import { RUN } from '../snapshot.js';
+import { RUN_NAMES } from '../snapshot.js';
+import { GROUP_ROWS } from './parquet_schema.js';
 import type { ColumnValues } from './parquet_writer.js';
-import { GROUP_ROWS, ParquetTableWriter } from './parquet_writer.js';
+import { ParquetTableWriter } from './parquet_writer.js';
 import type { Column } from './tables.js';
 import { PROCESS_COLUMNS, RUN_COLUMNS, VMA_COLUMNS } from './tables.js';
-
-/** Names of run kinds in files, indexed by `RunKind`. */
-export const RUN_NAMES = Object.keys(RUN) as ReadonlyArray<keyof typeof RUN>;
 
 /** Rows of one snapshot in each of its tables: first, and behind the last. */
 export interface SnapshotRows {

@@ -44,6 +44,11 @@ export interface EventTable {
   readonly columns: ReadonlyArray<Column<ColumnSource>>;
 }
 
+/** Where an event stands in a native recording, for messages. */
+export function nativePosition(eventIndex: number): string {
+  return `event ${eventIndex}`;
+}
+
 function column<Source>(name: string, type: ColumnType, source: Source): Column<Source> {
   return { name, type, source };
 }
