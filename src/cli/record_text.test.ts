@@ -20,6 +20,7 @@ const REPORT: RecordReport = {
     { name: 't1', processes: 1, anonPages: 10, pauseMs: 20, how: 'cgroup freezer' },
     { name: 't2', processes: 2, anonPages: 20, pauseMs: 95, how: 'cgroup freezer' },
   ],
+  snapshotsLeftOut: 0,
   recorderCpuMs: 90,
   targetCpuMs: 5000,
   missingEvents: [],
@@ -43,6 +44,7 @@ test('three lines and the next command', () => {
 
 test('losses and failures stand out', () => {
   expect(printed({ ...REPORT, form: 'raw' }).text).toContain('3.0 MiB of raw pages');
+  expect(printed({ ...REPORT, snapshotsLeftOut: 2 }).text).toContain('95 ms at most, 2 left out');
   expect(printed({ ...REPORT, lostEvents: 1234 }).text).toContain('1,234 LOST');
   expect(printed({ ...REPORT, unwrittenBytes: 4096 }).notes).toContain('4.0 KiB of events');
   expect(printed({ ...REPORT, missingEvents: ['a:b'] }).notes).toContain('lacks a:b');

@@ -55,9 +55,10 @@ export function printRecord(cli: Cli, report: RecordReport): void {
       ? 'no snapshot: the replay cannot be checked'
       : `${counted(report.snapshots.length, 'snapshot')} held it ${formatDuration(pausedMs)} in all, ` +
         `${formatDuration(longestMs)} at most`;
+  const leftOut = report.snapshotsLeftOut === 0 ? '' : `, ${report.snapshotsLeftOut} left out`;
   cli.print(
     `recorded  ${formatCount(report.events)} events in ${formatDuration(report.durationMs)} ` +
-      `(${formatRate(perSecond)}), ${lossText(report)}; ${held}`,
+      `(${formatRate(perSecond)}), ${lossText(report)}; ${held}${leftOut}`,
   );
   cli.print(`overhead  ${overheadText(report)}`);
   const size = formatBytes(report.sizeBytes, cli.exactBytes);

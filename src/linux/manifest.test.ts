@@ -39,6 +39,7 @@ const PARTS: ManifestParts = {
     mostWaitingBytes: 0,
     bufferBytes: 0,
     snapshots: [],
+    snapshotsLeftOut: 0,
     recorderCpuMs: 1,
     targetCpuMs: undefined,
     missingEvents: [],

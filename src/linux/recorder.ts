@@ -1,3 +1,4 @@
+import { RmapError } from '../base/errors.js';
 import { gzip } from 'node:zlib';
 import { promisify } from 'node:util';
 import type { CleanUpReport } from './clean_up.js';
@@ -45,6 +46,8 @@ export interface RecordListener {
   started(pids: readonly number[]): void;
   cleanedUp(report: CleanUpReport): void;
   snapshotTaken(snapshot: SnapshotReport): void;
+  /** A process could not be held; the recording goes on. */
+  snapshotLeftOut(name: string, reason: string): void;
   /** Events read so far; about twice a second. */
   progress(events: number): void;
 }
@@ -73,6 +76,7 @@ class Recording {
   readonly #frameFiles = new FrameFiles(isHugeEverywhere(this.#settings));
   readonly #startMs = performance.now();
   readonly #startCpu = process.cpuUsage();
+  #snapshotsLeftOut = 0;
   readonly #snapshots: { readonly report: SnapshotReport; readonly totals: SnapshotTotals }[] = [];
   readonly #cpus: readonly number[];
   #progressMs = performance.now();
@@ -199,10 +203,12 @@ class Recording {
     const followed = new Set(this.#session.followedPids());
     const strangers = new Set(fresh.filter((pid) => !followed.has(pid)));
     if (strangers.size === 0) return;
-    await this.#snapshot(this.#nextName(JOIN_SNAPSHOT), {
+    const isTaken = await this.#snapshot(this.#nextName(JOIN_SNAPSHOT), {
       only: strangers,
       before: () => this.#session.followMissing([...strangers].flatMap(listTids)),
     });
+    // They are strangers at the next look too.
+    if (!isTaken) for (const pid of strangers) this.#knownPids.delete(pid);
   }
 
   async #end(stopReason: StopReason): Promise<RecordReport> {
@@ -231,6 +237,7 @@ class Recording {
       mostWaitingBytes: this.#drain.mostWaitingBytes,
       bufferBytes: this.#options.bufferKib * 1024 * this.#cpus.length,
       snapshots: this.#snapshots.map((snapshot) => snapshot.report),
+      snapshotsLeftOut: this.#snapshotsLeftOut,
       recorderCpuMs: (cpu.user + cpu.system) / 1000,
       targetCpuMs,
       missingEvents: this.#session.missingEvents,
@@ -246,12 +253,26 @@ class Recording {
     return `${kind}${number}`;
   }
 
-  /** Holds the processes, marks the stream, reads their memory, lets them go, then writes. */
-  async #snapshot(name: string, { only, before, after }: SnapshotSteps = {}): Promise<void> {
+  /**
+   * Holds the processes, marks the stream, reads their memory, lets them go, then writes. Returns
+   * whether they could be held: a process that vfork keeps waiting cannot be stopped. Without the
+   * first snapshot there is nothing to start from, so that is an error then.
+   */
+  async #snapshot(name: string, { only, before, after }: SnapshotSteps = {}): Promise<boolean> {
     const heldMs = performance.now();
     const { pause } = this.#target;
     let picture: FrozenPicture;
-    const held = pause.hold();
+    let held: readonly number[];
+    try {
+      held = pause.hold();
+    } catch (error) {
+      const isStuck = error instanceof RmapError && error.code === 'environment';
+      if (!isStuck || name === 'start') throw error;
+      this.#snapshotsLeftOut += 1;
+      this.#pace.note(performance.now() - heldMs);
+      this.#listener.snapshotLeftOut(name, error.message);
+      return false;
+    }
     const pids = only === undefined ? held : held.filter((pid) => only.has(pid));
     try {
       before?.();
@@ -266,7 +287,7 @@ class Recording {
     if (name === 'start') this.#pace.noteFirst(pauseMs);
     else this.#pace.note(pauseMs);
     const totals = await this.#writeSnapshot(picture);
-    if (totals === undefined) return;
+    if (totals === undefined) return true;
     const report: SnapshotReport = {
       name,
       processes: totals.pids,
@@ -276,6 +297,7 @@ class Recording {
     };
     this.#snapshots.push({ report, totals });
     this.#listener.snapshotTaken(report);
+    return true;
   }
 
   async #writeSnapshot(picture: FrozenPicture): Promise<SnapshotTotals | undefined> {

@@ -76,6 +76,8 @@ export interface RecordReport {
   readonly mostWaitingBytes: number;
   readonly bufferBytes: number;
   readonly snapshots: readonly SnapshotReport[];
+  /** Snapshots that were due while a process could not be held. */
+  readonly snapshotsLeftOut: number;
   readonly recorderCpuMs: number;
   /** CPU time of the recorded processes; `undefined` if nobody counted it. */
   readonly targetCpuMs: number | undefined;

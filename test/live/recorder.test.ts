@@ -249,3 +249,24 @@ it('attaches to a process and lets it run on', async () => {
     target.kill('SIGKILL');
   }
 });
+
+it('leaves a snapshot out while a process cannot be stopped, and goes on', async () => {
+  // The parent waits for the child of its vfork and cannot stop before that ends.
+  const source = join(temporaryDirectory(), 'waits.c');
+  const program = source.replace(/\.c$/, '');
+  writeFileSync(
+    source,
+    '#include <unistd.h>\nint main(void) { sleep(2); if (vfork() == 0) { sleep(7); _exit(0); } }\n',
+  );
+  expect(spawnSync('cc', ['-o', program, source]).status).toBe(0);
+  const target = spawn(program, { stdio: 'ignore' });
+  const args = ['--pid', String(target.pid), '--snapshot-every', '3s', '--for', '4s'];
+  const cli = startCli(['record', '-o', path, '--json', ...args]);
+  expect((await cli.ended).code).toBe(0);
+  expect(cli.stderr).toContain('snapshot t1 left out: process');
+  const report = JSON.parse(cli.stdout);
+  expect(report.snapshots[0].name).toBe('start');
+  expect(report.snapshotsLeftOut).toBeGreaterThanOrEqual(1);
+  expect((await decode()).events).toBe(report.events);
+  target.kill('SIGKILL');
+});

@@ -67,6 +67,7 @@ export const command = defineCommand<[string[]], Options>({
         cleanedUp: (cleaned) => noteCleanUp(cli, cleaned),
         started: (pids) => cli.note(`recording ${counted(pids.length, 'process')}; ^C ends it`),
         snapshotTaken: (snapshot) => cli.note(snapshotLine(snapshot)),
+        snapshotLeftOut: (name, reason) => cli.note(`snapshot ${name} left out: ${reason}`),
         progress: (events) => progress.update(events),
       });
     } finally {
