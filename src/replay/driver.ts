@@ -288,7 +288,11 @@ export class ReplayDriver {
     const { kernel } = this.machine;
     if (pfn !== -1) kernel.givenOrder = queue.e[slot] ?? 0;
     let result = this.machine.apply(fault);
-    if (result.ret !== 0 && isWrite) result = this.faultInUnknownArea(process, vpn, result);
+    // Without a page, then or before, it was refused there too: a signal.
+    const hadPage = pfn !== -1 || (error & FAULT_ERROR.present) !== 0;
+    if (result.ret !== 0 && isWrite && hadPage) {
+      result = this.faultInUnknownArea(process, vpn, result);
+    }
     kernel.givenOrder = NIL;
     if (result.ret !== 0) this.findings.faultsRefused += 1;
     this.lastFaultTid = tid;
