@@ -8,18 +8,14 @@ export interface ByteSource {
   readonly name: string;
   readonly sizeBytes: number;
   read(start: number, end: number): Uint8Array<ArrayBuffer>;
+  /** Until something is read again. */
   close(): void;
 }
 
 /** Opens a file for reading in pieces. */
 export function openFileSource(path: string): ByteSource {
   const sizeBytes = fileSizeBytes(path);
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, 'r');
-  } catch (error) {
-    throw inputError(`${path}: ${reasonOf(error)}`, error);
-  }
+  let descriptor: number | undefined = openFile(path);
   return {
     name: path,
     sizeBytes,
@@ -27,6 +23,7 @@ export function openFileSource(path: string): ByteSource {
       if (start < 0 || end < start || end > sizeBytes) {
         throw inputError(`${path} offset ${start}: ${end - start} bytes are not in the file`);
       }
+      descriptor ??= openFile(path);
       const bytes = new Uint8Array(end - start);
       for (let done = 0; done < bytes.length;) {
         const got = readSync(descriptor, bytes, done, bytes.length - done, start + done);
@@ -35,6 +32,17 @@ export function openFileSource(path: string): ByteSource {
       }
       return bytes;
     },
-    close: () => closeSync(descriptor),
+    close() {
+      if (descriptor !== undefined) closeSync(descriptor);
+      descriptor = undefined;
+    },
   };
+}
+
+function openFile(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw inputError(`${path}: ${reasonOf(error)}`, error);
+  }
 }

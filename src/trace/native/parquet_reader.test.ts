@@ -1,5 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
@@ -8,6 +8,7 @@ import { openFileSource } from './byte_source.js';
 import { ParquetTableReader } from './parquet_reader.js';
 import { parquetSchema } from './parquet_schema.js';
 import { ParquetTableWriter } from './parquet_writer.js';
+import { GroupMemory, forEachGroup } from './row_groups.js';
 import type { Column } from './tables.js';
 
 const COLUMNS: readonly Column[] = [
@@ -48,6 +49,35 @@ describe('Parquet tables', () => {
     }
     expect(() => reader.readGroup(2)).toThrow(/no row group 2/);
     reader.close();
+  });
+
+  it('are opened once in a memory of groups, and closed when nobody reads', () => {
+    const path = writeTable(2);
+    const memory = new GroupMemory();
+    const isOpen = (): boolean =>
+      readdirSync('/proc/self/fd').some((fd) => {
+        const link = `/proc/self/fd/${fd}`;
+        return existsSync(link) && readlinkSync(link) === path;
+      });
+    const rowsRead: number[] = [];
+    for (const range of [
+      [0, 2],
+      [1, 6],
+      [3, 3],
+    ] as const) {
+      forEachGroup(memory, path, COLUMNS, range, (values, from, to) => {
+        expect(values.map((column) => [...column])).toEqual(VALUES.map((column) => [...column]));
+        rowsRead.push(to - from);
+      });
+      expect(isOpen()).toBe(false);
+    }
+    expect(rowsRead).toEqual([2, 2, 3]);
+    const reader = memory.open(path, COLUMNS);
+    expect(memory.open(path, COLUMNS)).toBe(reader);
+    expect(() => forEachGroup(memory, path, COLUMNS, [5, 7], () => {})).toThrow(/rows 5 to 7 of 6/);
+    expect(isOpen()).toBe(false);
+    writeFileSync(join(dirname(path), 'bad'), 'PAR1 no table PAR1');
+    expect(() => memory.open(join(dirname(path), 'bad'), COLUMNS)).toThrow(/bad/);
   });
 
   it('are refused under other columns', () => {

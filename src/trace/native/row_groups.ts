@@ -5,11 +5,28 @@ import { ParquetTableReader } from './parquet_reader.js';
 import type { Column } from './tables.js';
 
 /**
- * The row group that was decoded last of each table: the snapshots of a recording follow each other
- * in the tables, so the next one mostly begins in the same group.
+ * Tables whose footers were read, and the row group that was decoded last of each: the snapshots of
+ * a recording follow each other in the tables, so the next one often begins in the same group.
  */
 export class GroupMemory {
+  readonly #readers = new Map<string, ParquetTableReader>();
   readonly #last = new Map<string, { readonly index: number; readonly values: DecodedArray[] }>();
+
+  /** The table in a file, which whoever is done closes: it can be read again. */
+  open(path: string, columns: readonly Column[]): ParquetTableReader {
+    let reader = this.#readers.get(path);
+    if (reader === undefined) {
+      const source = openFileSource(path);
+      try {
+        reader = new ParquetTableReader(source, columns);
+      } catch (error) {
+        source.close();
+        throw error;
+      }
+      this.#readers.set(path, reader);
+    }
+    return reader;
+  }
 
   read(path: string, reader: ParquetTableReader, index: number): readonly DecodedArray[] {
     const known = this.#last.get(path);
@@ -20,19 +37,6 @@ export class GroupMemory {
   }
 }
 
-/** Opens a table that must have the rows `first` … `end`. */
-function openTable(
-  path: string,
-  columns: readonly Column[],
-  first: number,
-  end: number,
-): ParquetTableReader {
-  const reader = new ParquetTableReader(openFileSource(path), columns);
-  if (first <= end && end <= reader.rows) return reader;
-  reader.close();
-  throw inputError(`${path}: rows ${first} to ${end} of ${reader.rows}`);
-}
-
 /** Decodes the row groups that hold rows `first` … `end` of a table. */
 export function forEachGroup(
   memory: GroupMemory,
@@ -41,8 +45,11 @@ export function forEachGroup(
   [first, end]: readonly [number, number],
   visit: (values: readonly DecodedArray[], from: number, to: number) => void,
 ): void {
-  const reader = openTable(path, columns, first, end);
+  const reader = memory.open(path, columns);
   try {
+    if (!(first <= end && end <= reader.rows)) {
+      throw inputError(`${path}: rows ${first} to ${end} of ${reader.rows}`);
+    }
     for (const [i, { firstRow, rows }] of reader.groups.entries()) {
       const from = Math.max(first, firstRow);
       const to = Math.min(end, firstRow + rows);
