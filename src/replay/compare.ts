@@ -4,7 +4,7 @@ import { folioPrecisePageMapcount } from '../kernel/phys/folio.js';
 import { isSwapPte } from '../kernel/swap/swap_pte.js';
 import { MM_ANONPAGES, type Mm } from '../kernel/vm/mm.js';
 import { RUN, type Snapshot } from '../trace/snapshot.js';
-import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
+import { anonymousPageAt, AnonymousPages, NO_PAGE } from './mapped_page.js';
 import { PagePairs } from './page_pairs.js';
 
 /** How the machine compares with the kernel's own list of pages at one snapshot. */
@@ -100,7 +100,7 @@ class Comparison {
    */
   addRun(
     pid: number,
-    mm: Mm | undefined,
+    pages: AnonymousPages | undefined,
     firstVpn: number,
     firstPfn: number,
     mapcount: number,
@@ -113,7 +113,7 @@ class Comparison {
     for (let i = 0; i < count; i += 1) {
       const vpn = firstVpn + i;
       const pfn = firstPfn + i;
-      const own = mm === undefined ? NO_PAGE : anonymousPageAt(kernel, mm, vpn);
+      const own = pages === undefined ? NO_PAGE : pages.at(vpn);
       if (own === NO_PAGE) {
         this.missing += 1;
         this.note({ pid, vpn, kind: 'missing', pfn, mapcount, machineMapcount: 0 });
@@ -212,6 +212,7 @@ function walkSnapshot(kernel: Kernel, snapshot: Snapshot, tally: Comparison): vo
   while (vmaIndex < vmas.length) {
     const pid = vmas[vmaIndex]?.pid ?? 0;
     const mm = kernel.processes.get(pid)?.mm;
+    const pages = mm === undefined ? undefined : new AnonymousPages(kernel, mm);
     let found = 0;
     for (; vmaIndex < vmas.length && vmas[vmaIndex]?.pid === pid; vmaIndex += 1) {
       const vma = vmas[vmaIndex];
@@ -225,7 +226,7 @@ function walkSnapshot(kernel: Kernel, snapshot: Snapshot, tally: Comparison): vo
         const page = runs.page[run] ?? 0;
         const mapcount = runs.mapcount[run] ?? 0;
         const pfn = runs.pfn[run] ?? 0;
-        found += tally.addRun(pid, mm, page, pfn, mapcount, runs.count[run] ?? 0);
+        found += tally.addRun(pid, pages, page, pfn, mapcount, runs.count[run] ?? 0);
       }
     }
     // The counter is exact (an invariant), so what was not found there is extra.
