@@ -1,3 +1,4 @@
+import { PAGE_SIZE_BYTES } from '../base/units.js';
 import type { Machine } from '../kernel/machine.js';
 import type { Prot } from '../kernel/operation.js';
 import type { SnapshotArea, SnapshotLayout } from '../trace/snapshot.js';
@@ -18,6 +19,25 @@ export function originalProt(vma: SnapshotArea): Prot {
   return isExecutable ? 'rx' : 'r';
 }
 
+/** Bytes of a process's short name, without the end. */
+const COMM_LENGTH = 15;
+
+/**
+ * Name that a snapshot gives to the program of a process. Where `executable` is a link or a script
+ * it is another file's: the one whose mapping ends last below the heap. Then the snapshot must show
+ * the same program still, by its short name.
+ */
+export function imageName(snapshot: SnapshotLayout, pid: number, executable: string): string {
+  const own = snapshot.vmas.filter((vma) => vma.pid === pid);
+  if (own.some((vma) => vma.name === executable)) return executable;
+  const process = snapshot.procs.find((one) => one.pid === pid);
+  const base = executable.slice(executable.lastIndexOf('/') + 1);
+  if (process === undefined || process.comm !== base.slice(0, COMM_LENGTH)) return executable;
+  const heapPage = Math.floor(process.brkStart / PAGE_SIZE_BYTES);
+  const below = own.filter((vma) => vma.name.startsWith('/') && vma.endPage <= heapPage);
+  return below.at(-1)?.name ?? executable;
+}
+
 /**
  * Maps what execve maps by itself and no call shows: segments of the executable and its
  * interpreter with their zeroed ends, and the stack. Addresses come from a later snapshot; calls
@@ -30,14 +50,15 @@ export function installImage(
   snapshot: SnapshotLayout,
 ): void {
   let previous: SnapshotArea | undefined;
+  const name = imageName(snapshot, process.pid, process.executable);
   for (const vma of snapshot.vmas) {
     if (vma.pid !== process.pid) continue;
-    const isImage = isImageVma(vma, process.executable);
+    const isImage = isImageVma(vma, name);
     const isZeroedEnd =
       vma.name === '' &&
       previous !== undefined &&
       previous.endPage === vma.startPage &&
-      isImageVma(previous, process.executable) &&
+      isImageVma(previous, name) &&
       previous.perms[1] === 'w';
     previous = vma;
     if (isImage || isZeroedEnd) mapImageVma(machine, files, process.pid, vma);
