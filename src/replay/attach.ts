@@ -20,6 +20,7 @@ import type { AttachedProcess } from './observer.js';
 import type { PageEvents } from './page_events.js';
 import type { ReplayFiles } from './replay_files.js';
 import type { TaskTable } from './tasks.js';
+import { UNKNOWN_CONTENT } from './replay_machine.js';
 
 /** Numbers of processes that stand for those outside of the recording; no pid is as large. */
 export const FIRST_OUTSIDE_PID = 2 ** 30;
@@ -324,7 +325,7 @@ class Builder {
       const { ret } = this.machine.apply({ op: 'inherit', p, at, n, q: ancestor });
       if (ret === 0) continue;
       this.target.findings.pagesAttachedApart += n;
-      this.machine.apply({ op: 'mem_write', p, at, n, v: 0 });
+      this.machine.apply({ op: 'mem_write', p, at, n, v: UNKNOWN_CONTENT });
     }
   }
 
@@ -339,7 +340,8 @@ class Builder {
   }
 
   private write(p: number, vpns: readonly number[]): void {
-    for (const [at, n] of rangesOf(vpns)) this.machine.apply({ op: 'mem_write', p, at, n, v: 0 });
+    for (const [at, n] of rangesOf(vpns))
+      this.machine.apply({ op: 'mem_write', p, at, n, v: UNKNOWN_CONTENT });
   }
 
   private drop(p: number, vpns: readonly number[]): void {

@@ -1,5 +1,6 @@
 import type { Machine } from '../kernel/machine.js';
 import type { SharedFrame } from './attach_pages.js';
+import { UNKNOWN_CONTENT } from './replay_machine.js';
 
 /** Mappings outside of the recording that are made for one merged page. */
 const MOST_OUTSIDE_PAGES = 4096;
@@ -16,7 +17,8 @@ export function mergeKsmFrames(
 ): void {
   for (const frame of frames) {
     const places = frame.pages.map(({ member, vpn }) => ({ p: pidOf(member), at: vpn }));
-    for (const { p, at } of places) machine.apply({ op: 'mem_write', p, at, n: 1, v: 0 });
+    for (const { p, at } of places)
+      machine.apply({ op: 'mem_write', p, at, n: 1, v: UNKNOWN_CONTENT });
     const outside = Math.min(frame.outside, MOST_OUTSIDE_PAGES);
     if (outside > 0) {
       const p = takeOutside();
@@ -25,7 +27,7 @@ export function mergeKsmFrames(
       const flags = 'private|anon|fixed';
       machine.apply({ op: 'mmap', p, at, n: outside, prot: 'rw', flags });
       machine.apply({ op: 'madvise', p, at, n: outside, advice: 'mergeable' });
-      machine.apply({ op: 'mem_write', p, at, n: outside, v: 0 });
+      machine.apply({ op: 'mem_write', p, at, n: outside, v: UNKNOWN_CONTENT });
       for (let i = 0; i < outside; i += 1) places.push({ p, at: at + i });
     }
     const [first, ...others] = places;

@@ -14,7 +14,7 @@ import type { ReplayMoment, ReplayObserver } from './observer.js';
 import { PageEvents } from './page_events.js';
 import { recordedKnobs } from './recorded_knobs.js';
 import { ReplayFiles } from './replay_files.js';
-import { ReplayMachine } from './replay_machine.js';
+import { ReplayMachine, UNKNOWN_CONTENT } from './replay_machine.js';
 import { withSmallPages } from './small_pages.js';
 import { SnapshotSync } from './snapshot_sync.js';
 import { STEP, type StepQueue } from './steps.js';
@@ -390,7 +390,13 @@ export class ReplayDriver {
     const top = coming === undefined ? undefined : stackTop(coming, process.pid);
     if (top !== undefined && argumentPages > 0) {
       const at = top - argumentPages;
-      const write = { op: 'mem_write', p: process.pid, at, n: argumentPages, v: 0 } as const;
+      const write = {
+        op: 'mem_write',
+        p: process.pid,
+        at,
+        n: argumentPages,
+        v: UNKNOWN_CONTENT,
+      } as const;
       withSmallPages(this.machine, () => this.machine.apply(write));
       const mm = this.machine.kernel.processes.get(process.pid)?.mm;
       if (mm !== undefined) this.unplaced.nameArguments(this.moment.tid, mm, top, argumentPages);

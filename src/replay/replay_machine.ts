@@ -3,6 +3,8 @@ import type { Operation, OperationResult } from '../kernel/operation.js';
 
 /** 256 MiB: most recorded programs need less. */
 const FIRST_MEMORY_PAGES = 65_536;
+/** What every page holds whose writes were not seen. */
+export const UNKNOWN_CONTENT = 1;
 /** What one fault may take at most: a huge page and the tables of other mappings' copies. */
 const FAULT_PAGES = 1024;
 
@@ -17,6 +19,8 @@ export class ReplayMachine extends Machine {
   constructor(mostPages: number) {
     super({ profile: { memoryPages: Math.min(FIRST_MEMORY_PAGES, mostPages) } });
     this.mostPages = mostPages;
+    // No page is known to be full of zeros, so that splits keep them all.
+    this.kernel.memory.blankWord = UNKNOWN_CONTENT;
   }
 
   override apply(operation: Operation): OperationResult {

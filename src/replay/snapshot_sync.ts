@@ -4,6 +4,7 @@ import type { ComparisonListener } from './compare.js';
 import type { PageEvents } from './page_events.js';
 import type { PagePlace } from './page_identity.js';
 import type { UnplacedPages } from './unplaced_pages.js';
+import { UNKNOWN_CONTENT } from './replay_machine.js';
 
 interface FramePlace extends PagePlace {
   readonly pfn: number;
@@ -49,7 +50,7 @@ export class SnapshotSync implements ComparisonListener {
   apply(): void {
     const { machine, pages } = this;
     for (const { pid, vpn, pfn } of this.added) {
-      machine.apply({ op: 'mem_write', p: pid, at: vpn, n: 1, v: 0 });
+      machine.apply({ op: 'mem_write', p: pid, at: vpn, n: 1, v: UNKNOWN_CONTENT });
       const mm = machine.kernel.processes.get(pid)?.mm;
       const page = mm === undefined ? NO_PAGE : anonymousPageAt(machine.kernel, mm, vpn);
       if (page !== NO_PAGE) pages.identity.bind(page, pfn);

@@ -49,6 +49,8 @@ export class Memory {
   readonly zeroPfn: number;
   /** The huge zero folio, or NIL until first needed. @kernel huge_zero_pfn */
   hugeZeroPfn = NIL;
+  /** What a fresh page holds. Not 0 where programs write and nobody sees what, as in a replay. */
+  blankWord = 0;
   freePages: number;
   /** Head of the stack of free order-0 pages. */
   private freeStack = NIL;
@@ -102,7 +104,7 @@ export class Memory {
 
   /**
    * Takes a naturally aligned block of 2^order free pages off the free lists. Its rows are idle:
-   * counts 0, flags 0, mapping 0, content 0. Returns the first pfn, or NIL if there is none.
+   * counts 0, flags 0, mapping 0, content `blankWord`. Returns the first pfn, or NIL if there is none.
    */
   allocPages(order: number): number {
     if (order === 0) {
@@ -111,7 +113,7 @@ export class Memory {
         this.freeStack = this.next[pfn];
         this.flags[pfn] = 0;
         this.mapping[pfn] = 0;
-        this.content[pfn] = 0;
+        this.content[pfn] = this.blankWord;
         this.freePages -= 1;
         return pfn;
       }
@@ -136,7 +138,7 @@ export class Memory {
         if (first + size > Math.min(pfn + 2 ** have, to)) continue;
         this.carve(pfn, have, first, order);
         this.freePages -= size;
-        this.content.fill(0, first, first + size);
+        this.content.fill(this.blankWord, first, first + size);
         this.mapping.fill(0, first, first + size);
         return first;
       }
@@ -157,7 +159,7 @@ export class Memory {
       if (first < pfn) continue;
       this.carve(pfn, have, first, order);
       this.freePages -= size;
-      this.content.fill(0, first, first + size);
+      this.content.fill(this.blankWord, first, first + size);
       this.mapping.fill(0, first, first + size);
       return first;
     }
@@ -228,10 +230,10 @@ export class Memory {
       this.freePages -= 2 ** order;
       if (order === 0) {
         // Most allocations: a call of `fill` for one page would cost more than the rest.
-        this.content[pfn] = 0;
+        this.content[pfn] = this.blankWord;
         this.mapping[pfn] = 0;
       } else {
-        this.content.fill(0, pfn, pfn + 2 ** order);
+        this.content.fill(this.blankWord, pfn, pfn + 2 ** order);
         this.mapping.fill(0, pfn, pfn + 2 ** order);
       }
       return pfn;

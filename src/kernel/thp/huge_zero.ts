@@ -1,4 +1,4 @@
-import { NIL, PMD_ORDER } from '../../base/units.js';
+import { NIL, PAGES_PER_PMD, PMD_ORDER } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { folioAlloc } from '../phys/folio.js';
 import { PG_ZERO } from '../phys/page_flags.js';
@@ -12,6 +12,7 @@ export function hugeZeroFolio(kernel: Kernel): number {
   if (memory.hugeZeroPfn !== NIL) return memory.hugeZeroPfn;
   const head = folioAlloc(kernel, PMD_ORDER, 0);
   if (head === NIL) return NIL;
+  memory.content.fill(0, head, head + PAGES_PER_PMD);
   memory.flags[head] |= PG_ZERO;
   memory.hugeZeroPfn = head;
   return head;

@@ -59,6 +59,19 @@ describe('splitFolio (spec 98 §4.2)', () => {
     checkInvariants(script.kernel);
   });
 
+  it('keeps untouched pages where fresh memory is not known to be zero', () => {
+    const script = new MachineScript();
+    script.kernel.memory.blankWord = 1;
+    script.run({ op: 'config', key: 'thp', value: 'always' });
+    script.map(512, 1024);
+    script.write(512, 1, 7);
+    expect(split(script, script.pfn(512))).toBe(0);
+    expect([script.kind(512), script.kind(600)]).toEqual(['anon', 'anon']);
+    // The huge zero page is made of zeros all the same.
+    expect(script.read(1024)).toEqual([0]);
+    checkInvariants(script.kernel);
+  });
+
   it('keeps zero-filled pages of a locked VMA', () => {
     const script = hugeScript(true);
     script.run({ op: 'mlock', p: 0, at: 512, n: 512 });
