@@ -129,8 +129,13 @@ export const SHARING_MUTANTS: readonly Mutant[] = [
     name: 'B7 fork shares pinned pages (no copy for the child)',
     edits: [
       {
-        file: 'fault/copy_page_range.ts',
+        file: 'fault/share_run.ts',
         rule: 'if (references >= pinnedReferences) break;',
+        wrong: '',
+      },
+      {
+        file: 'fault/share_run.ts',
+        rule: 'if ((references0 | references1 | references2 | references3) >= pinnedReferences) break;',
         wrong: '',
       },
       {

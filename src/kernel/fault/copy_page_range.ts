@@ -4,8 +4,7 @@ import { EAGAIN, ENOMEM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { folioAlloc, folioPut, GUP_PIN_COUNTING_BIAS, isAnonFolio } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
-import { MAPPING_ANON } from '../phys/memory.js';
-import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_SWAPBACKED, PG_TAIL } from '../phys/page_flags.js';
+import { PG_SWAPBACKED } from '../phys/page_flags.js';
 import {
   isDeviceEntry,
   isMigration,
@@ -47,8 +46,8 @@ import {
   VM_SHARED,
   VM_UFFD_WP,
 } from '../vm/vm_flags.js';
-import { copyWords, fillFlags } from '../pgtable/entry_run.js';
 import { writtenFlags } from './pte_values.js';
+import { shareAnonRun } from './share_run.js';
 
 /** Whether fork copies entries: others are refilled by faults (spec 30 §1.1). */
 export function needsCopy(child: Vma, parent: Vma): boolean {
@@ -168,68 +167,6 @@ function copyPtes(
     flags[to + i] = pte & ~childClears;
   }
   return copied;
-}
-
-/**
- * Shares small anonymous folios from the entry `from` on, the common case in line: each loses its
- * exclusive mark. Returns the number of entries done; the next one is of another kind, or pinned.
- */
-function shareAnonRun(
-  kernel: Kernel,
-  from: number,
-  to: number,
-  most: number,
-  parentKeeps: number,
-  childKeeps: number,
-  pinnedReferences: number,
-): number {
-  const { pageTables } = kernel;
-  const { flags } = pageTables;
-  let done = 0;
-  while (done < most) {
-    const pte = flags[from + done];
-    if ((pte & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) break;
-    // Neighbours mostly have the same flags: then the entries are written together.
-    const length = shareAlike(kernel, from + done, from + most, pte, pinnedReferences);
-    if (length === 0) break;
-    copyWords(pageTables.payload, from + done, to + done, length);
-    if ((pte & parentKeeps) !== pte) fillFlags(flags, pte & parentKeeps, from + done, length);
-    fillFlags(flags, pte & childKeeps, to + done, length);
-    done += length;
-  }
-  return done;
-}
-
-/**
- * The folios below the entries [from, to) as long as these have the flags `pte`. An exclusive one
- * with that many references may be pinned: it is not shared. Returns how many were shared.
- */
-function shareAlike(
-  kernel: Kernel,
-  from: number,
-  to: number,
-  pte: number,
-  pinnedReferences: number,
-): number {
-  const { payload, flags } = kernel.pageTables;
-  const { refcount, mapcount, mapping, flags: pageFlags } = kernel.memory;
-  let entry = from;
-  for (; entry < to; entry += 1) {
-    if (flags[entry] !== pte) break;
-    const pfn = payload[entry];
-    const page = pageFlags[pfn];
-    if ((page & (PG_HEAD | PG_TAIL)) !== 0) break;
-    const references = refcount[pfn];
-    if ((page & PG_ANON_EXCLUSIVE) !== 0) {
-      if (references >= pinnedReferences) break;
-      pageFlags[pfn] = page & ~PG_ANON_EXCLUSIVE;
-    } else if ((mapping[pfn] & MAPPING_ANON) === 0) {
-      break;
-    }
-    mapcount[pfn] += 1;
-    refcount[pfn] = references + 1;
-  }
-  return entry - from;
 }
 
 /** The page is shared: the caller writes the child's entry. */

@@ -1,6 +1,7 @@
 /** Goal: writes that go together end exactly like writes that fault one by one. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { outcomeOf } from '../../../test/support/machine_outcome.js';
 import { checkInvariants } from '../invariants/index.js';
 import { Machine } from '../machine.js';
 import type { Operation } from '../operation.js';
@@ -77,28 +78,6 @@ function makesSense(machine: Machine, operation: Operation, pipes: Set<number>):
   if (operation.op === 'vmsplice')
     return !pipes.has(operation.id) && pipes.add(operation.id).size > 0;
   return operation.op !== 'fork' || !machine.kernel.processes.has(operation.c);
-}
-
-/** All that a fault decides: the state, which frames, the lists, the work done. */
-function outcomeOf(machine: Machine): unknown {
-  const { kernel } = machine;
-  const frames = [...kernel.mms].map((mm) =>
-    mm.vmas.map((vma) =>
-      Array.from({ length: vma.lengthPages }, (_, i) => {
-        const entry = kernel.pageTables.findPte(mm.pgd, vma.start + i);
-        return entry < 0
-          ? ''
-          : `${kernel.pageTables.payload[entry]}/${kernel.pageTables.flags[entry]}`;
-      }),
-    ),
-  );
-  const lists = [...kernel.lru.head].map((first) => {
-    const members: number[] = [];
-    for (let head = first; head >= 0; head = kernel.memory.next[head]) members.push(head);
-    return members;
-  });
-  const { work, stats } = kernel;
-  return { print: machine.fingerprint(), frames, lists, work, stats };
 }
 
 describe('writes to neighbouring pages', () => {

@@ -22,6 +22,14 @@ export function copyWords(payload: Uint32Array, from: number, to: number, count:
 /** Entries in [from, to) with the flags `pte`, from `from` on; the first one has them. */
 export function flagsAlike(flags: Uint16Array, from: number, to: number, pte: number): number {
   let entry = from + 1;
+  for (; entry + 3 < to; entry += 4) {
+    const different =
+      (flags[entry] ^ pte) |
+      (flags[entry + 1] ^ pte) |
+      (flags[entry + 2] ^ pte) |
+      (flags[entry + 3] ^ pte);
+    if (different !== 0) break;
+  }
   while (entry < to && flags[entry] === pte) entry += 1;
   return entry - from;
 }
