@@ -15,6 +15,7 @@ import { pageMapBenchmarks } from './page_map.bench.js';
 import { kernelReason, removeProgram } from './kernel_variant.js';
 import { recordingDecodeBenchmarks } from './recording_decode.bench.js';
 import { replayBenchmarks } from './replay.bench.js';
+import { whoBenchmarks, whoReason } from './who.bench.js';
 
 /** Every benchmark, in the order of the report. */
 const benchmarks: readonly Benchmark[] = [
@@ -24,6 +25,7 @@ const benchmarks: readonly Benchmark[] = [
   ...recordingDecodeBenchmarks,
   ...replayBenchmarks,
   ...pageMapBenchmarks,
+  ...whoBenchmarks,
 ];
 
 function formatReport({ item, measurements, name, problems, slope }: Report): string {
@@ -77,7 +79,7 @@ async function main(args: readonly string[]): Promise<number> {
   const smoke = args.includes('--smoke');
   const json = args.includes('--json');
   const timeAt = args.indexOf('--time');
-  const timeMs = timeAt === -1 ? 700 : Number(args[timeAt + 1]);
+  const timeMs = timeAt === -1 ? 500 : Number(args[timeAt + 1]);
   const filters = args.filter(
     (arg, index) => !arg.startsWith('--') && (timeAt === -1 || index !== timeAt + 1),
   );
@@ -106,6 +108,7 @@ async function main(args: readonly string[]): Promise<number> {
     const report = { schemaVersion: 1, node: process.version, smoke, reports, memory };
     process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
   } else {
+    if (whoReason !== undefined) process.stdout.write(`who is not measured: ${whoReason}\n`);
     if (kernelReason !== undefined) {
       process.stdout.write(`not compared with the running kernel: ${kernelReason}\n`);
     }
