@@ -157,5 +157,11 @@ describe('IntervalPool', () => {
     pool.predecessor[5] = 4;
     pool.successor[7] = 0;
     expect(checkIntervalTree(pool, tree)).toBe('row 7 is followed by none of its tree');
+    pool.successor[7] = NIL;
+    tree.lastRow = 6;
+    expect(checkIntervalTree(pool, tree)).toBe('the tree ends with row 7, not 6');
+    expect(checkIntervalTree(pool, { root: NIL, lastRow: 7 })).toBe(
+      'an empty tree ends with row 7',
+    );
   });
 });

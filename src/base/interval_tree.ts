@@ -5,9 +5,10 @@ import { RowPool } from './row_pool.js';
 export const BLACK = 0;
 export const RED = 1;
 
-/** One tree: its root row. Rows belong to an `IntervalPool`. */
+/** One tree: its root row, and the last row in order. Rows belong to an `IntervalPool`. */
 export interface IntervalTree {
   root: number;
+  lastRow: number;
 }
 
 /**
@@ -53,7 +54,7 @@ export class IntervalPool {
   }
 
   static tree(): IntervalTree {
-    return { root: NIL };
+    return { root: NIL, lastRow: NIL };
   }
 
   /** Puts a row into the tree; behind rows with an equal start. */
@@ -63,6 +64,13 @@ export class IntervalPool {
     starts[row] = start;
     this.last[row] = last;
     subtreeLast[row] = last;
+    const { lastRow } = tree;
+    if (lastRow !== NIL && start >= starts[lastRow]) {
+      // Mappings mostly come in ascending order: no search.
+      this.raise(lastRow, last);
+      this.attach(tree, row, lastRow, false);
+      return;
+    }
     let parent = NIL;
     let at = tree.root;
     let wentLeft = false;
@@ -88,10 +96,16 @@ export class IntervalPool {
       while (left[parent] !== NIL) parent = left[parent];
       wentLeft = true;
     }
-    for (let at = parent; at !== NIL && subtreeLast[at] < last; at = this.parent[at]) {
+    this.raise(parent, last);
+    this.attach(tree, row, parent, wentLeft);
+  }
+
+  /** Tells a row, and all above it, of a new last value below it. */
+  private raise(row: number, last: number): void {
+    const { parent, subtreeLast } = this;
+    for (let at = row; at !== NIL && subtreeLast[at] < last; at = parent[at]) {
       subtreeLast[at] = last;
     }
-    this.attach(tree, row, parent, wentLeft);
   }
 
   private attach(tree: IntervalTree, row: number, parent: number, wentLeft: boolean): void {
@@ -100,6 +114,7 @@ export class IntervalPool {
     this.parent[row] = parent;
     this.color[row] = RED;
     this.link(row, parent, wentLeft);
+    if (this.successor[row] === NIL) tree.lastRow = row;
     if (parent === NIL) tree.root = row;
     else if (wentLeft) this.left[parent] = row;
     else this.right[parent] = row;
@@ -131,6 +146,7 @@ export class IntervalPool {
 
   /** Takes a row out of its tree. */
   remove(tree: IntervalTree, row: number): void {
+    if (tree.lastRow === row) tree.lastRow = this.predecessor[row];
     this.unlink(row);
     const { left, right, parent, color } = this;
     let child: number;

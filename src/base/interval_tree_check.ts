@@ -7,19 +7,21 @@ import { NIL } from './units.js';
  * undefined. Linear.
  */
 export function checkIntervalTree(pool: IntervalPool, tree: IntervalTree): string | undefined {
-  if (tree.root === NIL) return undefined;
+  if (tree.root === NIL) {
+    return tree.lastRow === NIL ? undefined : `an empty tree ends with row ${tree.lastRow}`;
+  }
   if (pool.parent[tree.root] !== NIL) return `root row ${tree.root} has a parent`;
   if (pool.color[tree.root] === RED) return `root row ${tree.root} is red`;
   const problem = checkBelow(pool, tree.root);
-  return typeof problem === 'string' ? problem : checkNeighbours(pool, tree.root);
+  return typeof problem === 'string' ? problem : checkNeighbours(pool, tree);
 }
 
 /** What is wrong with the neighbours in order, compared with the tree. */
-function checkNeighbours(pool: IntervalPool, root: number): string | undefined {
+function checkNeighbours(pool: IntervalPool, tree: IntervalTree): string | undefined {
   const { left, right, successor, predecessor } = pool;
   const above: number[] = [];
   let before: number = NIL;
-  let at = root;
+  let at = tree.root;
   while (at !== NIL || above.length > 0) {
     for (; at !== NIL; at = left[at]) above.push(at);
     const row = above.pop() ?? NIL;
@@ -30,6 +32,7 @@ function checkNeighbours(pool: IntervalPool, root: number): string | undefined {
     before = row;
     at = right[row];
   }
+  if (tree.lastRow !== before) return `the tree ends with row ${before}, not ${tree.lastRow}`;
   return successor[before] === NIL ? undefined : `row ${before} is followed by none of its tree`;
 }
 
