@@ -103,6 +103,18 @@ describe('the content invariant is silent', () => {
     expect(found).toEqual([]);
   });
 
+  test('about what a large folio of a file holds behind its end', () => {
+    const script = new Script();
+    const problems = script.run(
+      { op: 'config', key: 'shmem_mthp.512kB', value: 'always' },
+      { op: 'file', id: 'f', n: 64, kind: 'memfd' },
+      { op: 'mmap', p: 0, at: 1024, n: 128, prot: 'rw', flags: 'shared|fixed', file: 'f', off: 0 },
+      { op: 'write', p: 0, at: 1087, n: 2, v: 101 },
+      { op: 'fileread', file: 'f', at: 64, n: 1 },
+    );
+    expect(problems).toEqual([]);
+  });
+
   test('about what a process advises away from itself', () => {
     const found = new Script().run(
       ...WRITTEN,
