@@ -3,7 +3,13 @@ import type { Operation, OperationResult, PageValue } from '../../kernel/operati
 import { findVma } from '../../kernel/vm/mm.js';
 import { VM_WIPEONFORK } from '../../kernel/vm/vm_flags.js';
 import { ShadowFile, ShadowPage } from './shadow_page.js';
-import { dropCopiesInHole, ShadowMm, ShadowProcess, type PinnedPage } from './shadow_process.js';
+import {
+  dropCopiesInHole,
+  truncate,
+  ShadowMm,
+  ShadowProcess,
+  type PinnedPage,
+} from './shadow_process.js';
 
 const HUGE_PAGES = 512;
 const GIGANTIC_PAGES = 512 * 512;
@@ -394,7 +400,7 @@ export class ShadowMemory {
     const file = this.files.get(operation.file);
     if (file === undefined) return;
     if (operation.op === 'ftruncate') {
-      this.truncate(file, operation.n);
+      truncate(this.processes.values(), file, operation.n);
       return;
     }
     const { at, n } = operation;
@@ -415,16 +421,6 @@ export class ShadowMemory {
       if (operation.op === 'punch') file.page(i).set(0);
       else if (operation.op === 'filewrite' && result.ret < 0) file.page(i).setMaybe(operation.v);
       else if (operation.op === 'filewrite') file.page(i).set(operation.v);
-    }
-  }
-
-  /** What lies behind the new end is zeros if the file grows again; private copies go too. */
-  private truncate(file: ShadowFile, sizePages: number): void {
-    for (const [index, page] of file.pages) if (index >= sizePages) page.set(0);
-    for (const { mm } of this.processes.values()) {
-      for (const page of mm.pages.values()) {
-        if (page.file === file && !page.isShared && page.index >= sizePages) page.drop();
-      }
     }
   }
 

@@ -46,3 +46,17 @@ export function dropCopiesInHole(
     }
   }
 }
+
+/** What lies behind the new end is zeros if the file grows again; private copies go too. */
+export function truncate(
+  processes: Iterable<ShadowProcess>,
+  file: ShadowFile,
+  sizePages: number,
+): void {
+  for (const [index, page] of file.pages) if (index >= sizePages) page.set(0);
+  for (const { mm } of processes) {
+    for (const page of mm.pages.values()) {
+      if (page.file === file && !page.isShared && page.index >= sizePages) page.drop();
+    }
+  }
+}
