@@ -76,9 +76,9 @@ export class Cgroup {
   }
 
   /** Stops all processes of the group; on return none of them runs. */
-  freeze(): void {
+  freeze(meanwhile?: () => void): void {
     writeFileSync(join(this.path, 'cgroup.freeze'), '1');
-    if (waitUntil(() => this.isFrozen(), FREEZE_TIMEOUT_MS)) return;
+    if (waitUntil(() => this.isFrozen(), FREEZE_TIMEOUT_MS, meanwhile)) return;
     this.thaw();
     throw new RmapError(
       'environment',

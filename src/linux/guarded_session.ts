@@ -48,9 +48,9 @@ export function guardedFreeze(cgroup: Cgroup, journal: SessionJournal): Pause {
   const freezer = freezerPause(cgroup);
   return {
     ...freezer,
-    hold() {
+    hold(meanwhile) {
       journal.update({ frozenCgroup: cgroup.path });
-      return freezer.hold();
+      return freezer.hold(meanwhile);
     },
   };
 }

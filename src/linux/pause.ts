@@ -7,8 +7,11 @@ import { waitUntil } from './wait.js';
 /** Something that can hold a group of processes still. */
 export interface Pause {
   readonly how: 'cgroup freezer' | 'SIGSTOP';
-  /** On return no thread of the group runs in user space; returns the processes held. */
-  hold(): readonly number[];
+  /**
+   * On return no thread of the group runs in user space; returns the processes held. That can take
+   * seconds, in which `meanwhile` is called now and then.
+   */
+  hold(meanwhile?: () => void): readonly number[];
   release(): void;
 }
 
@@ -21,8 +24,8 @@ const STOP_TIMEOUT_MS = 5000;
 export function freezerPause(cgroup: Cgroup): Pause {
   return {
     how: 'cgroup freezer',
-    hold() {
-      cgroup.freeze();
+    hold(meanwhile) {
+      cgroup.freeze(meanwhile);
       return cgroup.pids();
     },
     release: () => cgroup.thaw(),
@@ -71,7 +74,7 @@ export function stopPause(list: () => readonly number[], journal?: StopJournal):
   return {
     how: 'SIGSTOP',
     release,
-    hold() {
+    hold(meanwhile) {
       const held = new Set<number>();
       const holdRound = (): boolean => {
         const fresh = list().filter((pid) => !held.has(pid));
@@ -80,7 +83,8 @@ export function stopPause(list: () => readonly number[], journal?: StopJournal):
         for (const pid of running) if (signal(pid, 'SIGSTOP')) stopped.add(pid);
         for (const pid of fresh) held.add(pid);
         for (const pid of running) {
-          if (waitUntil(() => HELD.test(threadStates(pid)), STOP_TIMEOUT_MS)) continue;
+          const isHeld = (): boolean => HELD.test(threadStates(pid));
+          if (waitUntil(isHeld, STOP_TIMEOUT_MS, meanwhile)) continue;
           throw new RmapError(
             'environment',
             `process ${pid} did not stop within ${STOP_TIMEOUT_MS / 1000} s: it is stuck in the kernel`,

@@ -264,7 +264,8 @@ class Recording {
     let picture: FrozenPicture;
     let held: readonly number[];
     try {
-      held = pause.hold();
+      // Those that still run fill the ring buffers.
+      held = pause.hold(() => this.#drain.drain());
     } catch (error) {
       const isStuck = error instanceof RmapError && error.code === 'environment';
       if (!isStuck || name === 'start') throw error;
