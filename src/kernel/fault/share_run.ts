@@ -1,7 +1,7 @@
 import type { Kernel } from '../kernel.js';
 import { MAPPING_ANON } from '../phys/memory.js';
 import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_TAIL } from '../phys/page_flags.js';
-import { copyWords, fillFlags } from '../pgtable/entry_run.js';
+import { copyWords, fillFlags, flagsAlike } from '../pgtable/entry_run.js';
 import { PTE_PRESENT, PTE_SPECIAL } from '../pgtable/pte.js';
 
 /**
@@ -24,7 +24,8 @@ export function shareAnonRun(
     const pte = flags[from + done];
     if ((pte & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) break;
     // Neighbours mostly have the same flags: then the entries are written together.
-    const length = shareAlike(kernel, from + done, from + most, pte, pinnedReferences);
+    const alike = flagsAlike(flags, from + done, from + most, pte);
+    const length = shareFolios(kernel, from + done, from + done + alike, pinnedReferences);
     if (length === 0) break;
     copyWords(pageTables.payload, from + done, to + done, length);
     if ((pte & parentKeeps) !== pte) fillFlags(flags, pte & parentKeeps, from + done, length);
@@ -35,58 +36,15 @@ export function shareAnonRun(
 }
 
 /**
- * The folios below the entries [from, to) as long as these have the flags `pte`. An exclusive one
- * with that many references may be pinned: it is not shared. Returns how many were shared.
+ * The folios below the entries [from, to). An exclusive one with that many references may be pinned:
+ * it is not shared. Exclusive folios, which are mapped once, go four at a time: half the time of one
+ * by one. Returns how many were shared.
  */
-function shareAlike(
-  kernel: Kernel,
-  from: number,
-  to: number,
-  pte: number,
-  pinnedReferences: number,
-): number {
-  const { payload, flags } = kernel.pageTables;
+function shareFolios(kernel: Kernel, from: number, to: number, pinnedReferences: number): number {
+  const { payload } = kernel.pageTables;
   const { refcount, mapcount, mapping, flags: pageFlags } = kernel.memory;
-  let entry = from + shareFours(kernel, from, to, pte, pinnedReferences);
-  for (; entry < to; entry += 1) {
-    if (flags[entry] !== pte) break;
-    const pfn = payload[entry];
-    const page = pageFlags[pfn];
-    if ((page & (PG_HEAD | PG_TAIL)) !== 0) break;
-    const references = refcount[pfn];
-    if ((page & PG_ANON_EXCLUSIVE) !== 0) {
-      if (references >= pinnedReferences) break;
-      pageFlags[pfn] = page & ~PG_ANON_EXCLUSIVE;
-    } else if ((mapping[pfn] & MAPPING_ANON) === 0) {
-      break;
-    }
-    mapcount[pfn] += 1;
-    refcount[pfn] = references + 1;
-  }
-  return entry - from;
-}
-
-/**
- * The same for exclusive folios, which are mapped once, four at a time: half the time of one by one.
- * It stops before the first four of which one is different, or may be pinned.
- */
-function shareFours(
-  kernel: Kernel,
-  from: number,
-  to: number,
-  pte: number,
-  pinnedReferences: number,
-): number {
-  const { payload, flags } = kernel.pageTables;
-  const { refcount, mapcount, flags: pageFlags } = kernel.memory;
   let entry = from;
   for (; entry + 3 < to; entry += 4) {
-    const different =
-      (flags[entry] ^ pte) |
-      (flags[entry + 1] ^ pte) |
-      (flags[entry + 2] ^ pte) |
-      (flags[entry + 3] ^ pte);
-    if (different !== 0) break;
     const pfn0 = payload[entry];
     const pfn1 = payload[entry + 1];
     const pfn2 = payload[entry + 2];
@@ -115,6 +73,20 @@ function shareFours(
     refcount[pfn1] = references1 + 1;
     refcount[pfn2] = references2 + 1;
     refcount[pfn3] = references3 + 1;
+  }
+  for (; entry < to; entry += 1) {
+    const pfn = payload[entry];
+    const page = pageFlags[pfn];
+    if ((page & (PG_HEAD | PG_TAIL)) !== 0) break;
+    const references = refcount[pfn];
+    if ((page & PG_ANON_EXCLUSIVE) !== 0) {
+      if (references >= pinnedReferences) break;
+      pageFlags[pfn] = page & ~PG_ANON_EXCLUSIVE;
+    } else if ((mapping[pfn] & MAPPING_ANON) === 0) {
+      break;
+    }
+    mapcount[pfn] += 1;
+    refcount[pfn] = references + 1;
   }
   return entry - from;
 }

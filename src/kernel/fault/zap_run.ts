@@ -129,51 +129,34 @@ function freeRun(kernel: Kernel, from: number, count: number): void {
   const end = from + count;
   for (let entry = from; entry < end; entry += 1) {
     const pfn = payload[entry];
-    if (entry + 3 < end && previous[pfn] === payload[entry + 1]) {
-      const pfn1 = payload[entry + 1];
-      const pfn2 = payload[entry + 2];
-      const pfn3 = payload[entry + 3];
-      const page = pageFlags[pfn];
-      const isLinked =
-        (page & PG_LRU) !== 0 && ((previous[pfn1] ^ pfn2) | (previous[pfn2] ^ pfn3)) === 0;
-      if (isLinked && (refcount[pfn] | refcount[pfn1] | refcount[pfn2] | refcount[pfn3]) === 0) {
-        const own = LruLists.listOf(page);
-        if (own !== list) {
-          lru.length[list] -= unlinked;
-          list = own;
-          unlinked = 0;
-        }
-        unlinked += 4;
-        const after = next[pfn];
-        const before = previous[pfn3];
-        if (after === NIL) tail[own] = before;
-        else previous[after] = before;
-        if (before === NIL) head[own] = after;
-        else next[before] = after;
-        pageFlags[pfn] = PG_FREE;
-        pageFlags[pfn1] = PG_FREE;
-        pageFlags[pfn2] = PG_FREE;
-        pageFlags[pfn3] = PG_FREE;
-        next[pfn] = freeTop;
-        freeTop = pfn3;
-        freed += 4;
-        entry += 3;
-        continue;
-      }
-    }
     if (refcount[pfn] !== 0) continue;
     const page = pageFlags[pfn];
+    let newest = pfn;
+    let members = 1;
     // The rest of the row is reset when the page is taken again.
     if ((page & PG_LRU) !== 0) {
+      if (entry + 3 < end && previous[pfn] === payload[entry + 1]) {
+        const pfn1 = payload[entry + 1];
+        const pfn2 = payload[entry + 2];
+        const pfn3 = payload[entry + 3];
+        const isLinked = ((previous[pfn1] ^ pfn2) | (previous[pfn2] ^ pfn3)) === 0;
+        if (isLinked && (refcount[pfn1] | refcount[pfn2] | refcount[pfn3]) === 0) {
+          pageFlags[pfn1] = PG_FREE;
+          pageFlags[pfn2] = PG_FREE;
+          pageFlags[pfn3] = PG_FREE;
+          newest = pfn3;
+          members = 4;
+        }
+      }
       const own = LruLists.listOf(page);
       if (own !== list) {
         lru.length[list] -= unlinked;
         list = own;
         unlinked = 0;
       }
-      unlinked += 1;
+      unlinked += members;
       const after = next[pfn];
-      const before = previous[pfn];
+      const before = previous[newest];
       if (after === NIL) tail[own] = before;
       else previous[after] = before;
       if (before === NIL) head[own] = after;
@@ -181,8 +164,9 @@ function freeRun(kernel: Kernel, from: number, count: number): void {
     }
     pageFlags[pfn] = PG_FREE;
     next[pfn] = freeTop;
-    freeTop = pfn;
-    freed += 1;
+    freeTop = newest;
+    freed += members;
+    entry += members - 1;
   }
   lru.length[list] -= unlinked;
   memory.pushFreeRun(freeTop, freed);
