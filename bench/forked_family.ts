@@ -31,7 +31,9 @@ export function startForkedFamily(children: number): ForkedFamily {
   if (built.status !== 0) throw new Error(`forked_family.c: ${built.stderr ?? 'no compiler'}`);
   // The family keeps neither our pipes nor our terminal's group.
   const { stdout } = spawnSync(program, [String(children)], { encoding: 'utf8' });
-  const [pid = 0, segment = 0] = stdout.split(' ').map(Number);
+  const [pid = 0, segment = -1] = stdout.split(' ').map(Number);
+  // 0 would be our own group when it ends.
+  if (!(pid > 1)) throw new Error(`forked_family: ${children} children could not be forked`);
   return {
     pid,
     program,
