@@ -8,6 +8,7 @@ import { EventBatchBuilder } from '../src/trace/batch_builder.js';
 import { EVENT, FAULT_ERROR } from '../src/trace/event.js';
 import type { Recording } from '../src/trace/recording.js';
 import { StringTable, WordTable } from '../src/trace/tables.js';
+import { EMPTY_INFO } from './support/made_recording.js';
 
 const PID = 1000;
 const WRITE = FAULT_ERROR.user | FAULT_ERROR.write;
@@ -26,25 +27,7 @@ function writeTo(address: number, error: number, pfn: number | undefined): Recor
   return {
     path: 'made.rec',
     format: 'native',
-    info: {
-      formatVersion: 1,
-      name: 'made',
-      description: '',
-      source: 'tracefs',
-      precision: 'exact',
-      unknowns: [],
-      kernel: '',
-      pageSizeBytes: 4096,
-      cpus: 1,
-      thp: '',
-      settings: {},
-      clock: 'mono',
-      startTimeNs: 0,
-      events,
-      durationNs: 4,
-      lostEvents: 0,
-      snapshots: [],
-    },
+    info: { ...EMPTY_INFO, events, durationNs: 4 },
     strings,
     words: new WordTable(),
     fields: new Map(),

@@ -89,8 +89,8 @@ export class Kernel {
   tracer: Tracer | undefined = undefined;
 
   /**
-   * Order of the folio that the fault at hand got where it was recorded; NIL: the knobs decide. Block
-   * by block, memory was too fragmented for a larger one, or a knob was turned meanwhile.
+   * Order of the folio that the fault at hand got where it was recorded; NIL: the knobs decide.
+   * Memory may have been too fragmented for a larger one, or a knob turned meanwhile.
    */
   givenOrder = NIL;
 

@@ -1,27 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { EMPTY_INFO } from '../../test/support/made_recording.js';
 import { Machine } from '../kernel/machine.js';
-import type { RecordingInfo } from '../trace/recording.js';
 import { recordedKnobs } from './recorded_knobs.js';
-
-const INFO: RecordingInfo = {
-  formatVersion: 1,
-  name: 'n',
-  description: '',
-  source: 'tracefs',
-  precision: 'exact',
-  unknowns: [],
-  kernel: '',
-  pageSizeBytes: 4096,
-  cpus: 1,
-  thp: '',
-  settings: {},
-  clock: 'mono',
-  startTimeNs: 0,
-  events: 0,
-  durationNs: 0,
-  lostEvents: 0,
-  snapshots: [],
-};
 
 describe('recordedKnobs', () => {
   it('gives a machine the sizes of folios and the limits of ksmd', () => {
@@ -36,7 +16,7 @@ describe('recordedKnobs', () => {
       ksm: { max_page_sharing: '256', use_zero_pages: '1', run: '1' },
     };
     const machine = new Machine();
-    for (const [key, value] of recordedKnobs({ ...INFO, settings })) {
+    for (const [key, value] of recordedKnobs({ ...EMPTY_INFO, settings })) {
       machine.apply({ op: 'config', key, value });
     }
     const { knobs } = machine.kernel;
@@ -46,7 +26,7 @@ describe('recordedKnobs', () => {
   });
 
   it('knows the mode of recordings without settings', () => {
-    expect([...recordedKnobs({ ...INFO, thp: '[always] madvise never' })]).toEqual([
+    expect([...recordedKnobs({ ...EMPTY_INFO, thp: '[always] madvise never' })]).toEqual([
       ['thp', 'always'],
     ]);
   });
@@ -59,6 +39,6 @@ describe('recordedKnobs', () => {
     { thp: 'text', ksm: 7 },
     { thp: { enabled: 1, use_zero_page: { a: 1 } } },
   ])('leaves out what it does not know: %j', (settings) => {
-    expect([...recordedKnobs({ ...INFO, thp: '?', settings })]).toEqual([]);
+    expect([...recordedKnobs({ ...EMPTY_INFO, thp: '?', settings })]).toEqual([]);
   });
 });

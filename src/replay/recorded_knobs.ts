@@ -1,10 +1,12 @@
 import type { RecordingInfo } from '../trace/recording.js';
 
+const THP_MODES = /^(always|madvise|never)$/;
+
 /** A file of a group of settings, the key of `config` it stands for, and the values that are known. */
 type SettingFile = readonly [group: string, file: RegExp, key: string, values: RegExp];
 
 const SETTING_FILES: readonly SettingFile[] = [
-  ['thp', /^enabled$/, 'thp', /^(always|madvise|never)$/],
+  ['thp', /^enabled$/, 'thp', THP_MODES],
   ['thp', /^shmem_enabled$/, 'shmem_thp', /^(always|within_size|advise|never)$/],
   ['thp', /^use_zero_page$/, 'zero_thp', /^[01]$/],
   [
@@ -38,7 +40,7 @@ export function recordedKnobs({ thp, settings }: RecordingInfo): Map<string, str
   }
   // Older recordings say this one alone.
   const mode = chosen(thp);
-  if (/^(always|madvise|never)$/.test(mode)) knobs.set('thp', mode);
+  if (THP_MODES.test(mode)) knobs.set('thp', mode);
   return knobs;
 }
 

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { MADE_INFO } from '../../../test/support/made_recording.js';
 import {
   dataPath,
   describeEvents,
@@ -28,21 +29,7 @@ import { RecordingWriter, convertRecording } from './native_writer.js';
 const SAMPLE = dataPath('recordings/raw-pages');
 const NATIVE = dataPath('recordings/bash-fork');
 
-const INFO: WriterInfo = {
-  name: 'made',
-  description: '',
-  source: 'test',
-  precision: 'exact',
-  unknowns: [],
-  kernel: '',
-  pageSizeBytes: 4096,
-  cpus: 1,
-  thp: '',
-  settings: { vm: { swappiness: '60' } },
-  clock: 'mono',
-  startTimeNs: 5,
-  lostEvents: 0,
-};
+const INFO: WriterInfo = { ...MADE_INFO, settings: { vm: { swappiness: '60' } } };
 
 /** Snapshot as JSON, with typed arrays as arrays. */
 async function snapshotText(recording: Recording, name: string): Promise<string> {

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MADE_INFO } from '../../../test/support/made_recording.js';
 import { dataPath, temporaryDirectory } from '../../../test/support/trace_events.js';
 import { RmapError } from '../../base/errors.js';
 import { replay } from '../../replay/replay.js';
@@ -94,22 +95,6 @@ async function outcome(read: () => Promise<unknown>): Promise<unknown> {
   }
 }
 
-const INFO = {
-  name: 'made',
-  description: '',
-  source: 'test',
-  precision: 'exact',
-  unknowns: [],
-  kernel: '',
-  pageSizeBytes: 4096,
-  cpus: 1,
-  thp: '',
-  settings: {},
-  clock: 'mono',
-  startTimeNs: 5,
-  lostEvents: 0,
-} as const;
-
 const WORDS = [0n, 1n, 4096n, 2n ** 52n, 2n ** 63n, 0xffff888100000123n, 2n ** 64n - 5000n];
 const anyEvent = fc.record({
   kind: fc.constantFrom(EVENT.faultUser, EVENT.faultKernel, EVENT.lock, EVENT.mark),
@@ -141,7 +126,7 @@ describe('a recording that another thread reads', () => {
         builder.push(kind, i, 0, 7, row, first, 0, kind === EVENT.lock ? 0 : third);
       }
       writer.writeEvents(builder.take());
-      writer.finish(INFO);
+      writer.finish(MADE_INFO);
       const direct = await outcome(async () => contentOf(await openRecording(path), batchLength));
       const other = await outcome(() => threaded(path, (made) => contentOf(made, batchLength)));
       expect(other).toEqual(direct);
