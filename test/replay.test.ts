@@ -81,6 +81,13 @@ describe('replay', () => {
     for (const snapshot of result.snapshots) expect(snapshot.agree).toBe(snapshot.anonymousPages);
   });
 
+  test.each(['from', 'until'])('%s a snapshot that is not there is an error', async (option) => {
+    const path = join(ROOT, 'test/data/recordings/bash-fork');
+    await expect(replayPath(path, { [option]: 'no' })).rejects.toThrow(
+      /bash-fork: no snapshot "no"; it has end$/,
+    );
+  });
+
   test('stress reaches its figures in every phase', { timeout: 120_000 }, async () => {
     const result = await replayPath(join(ROOT, 'test/data/recordings/stress'));
     const shares = new Map(

@@ -44,6 +44,14 @@ export async function replay(
   return replayFrom(recording, new Snapshots(recording), options);
 }
 
+/** A name that no snapshot has would compare nothing, and find nothing wrong. */
+function checkSnapshot({ path, info }: Recording, name: string | undefined): void {
+  const names = info.snapshots.map((snapshot) => snapshot.name);
+  if (name === undefined || names.includes(name)) return;
+  const known = names.length === 0 ? 'it has none' : `it has ${names.join(' ')}`;
+  throw new RmapError('usage', `${path}: no snapshot ${JSON.stringify(name)}; ${known}`);
+}
+
 /** The same for whoever has looked at the snapshots before. */
 export async function replayFrom(
   recording: Recording,
@@ -51,6 +59,7 @@ export async function replayFrom(
   options: ReplayOptions,
 ): Promise<ReplayResult> {
   const started = performance.now();
+  for (const name of [options.from, options.until]) checkSnapshot(recording, name);
   const machine = replayMachine(recording, options.memoryPages ?? MOST_MEMORY_PAGES);
   const lineariser = new Lineariser(recording.strings);
   const layouts = await snapshots.layouts();
