@@ -54,6 +54,56 @@ describe('runBenchmark', () => {
     expect(report.problems).toEqual(['b: 20.0 times faster than told, budget 30']);
   });
 
+  it('compares the least time of both with a program that was told', async () => {
+    const costs = [900, 100, 900, 900, 900, 900];
+    let calls = 0;
+    const { benchmark, options } = setup({ a: () => costs[calls++ % 6] ?? 0 });
+    const told: Variant = { name: 'told', setup: () => ({ run: () => 7, elapsedNs: () => 1000 }) };
+    const report = await runBenchmark(
+      {
+        ...benchmark,
+        sizes: [10],
+        variants: [...benchmark.variants, told],
+        budget: { minTimesFaster: 11 },
+      },
+      options,
+    );
+    expect(report.measurements[0]).toMatchObject({ minNsPerItem: 10, medianNsPerItem: 90 });
+    expect(report.problems).toEqual(['b: 10.0 times faster than told, budget 11']);
+  });
+
+  it('takes the rounds that nothing disturbed, if there are enough', async () => {
+    let rounds = 0;
+    // Nothing disturbs rounds 3, 6, 9 and so on; the others take nine times as long.
+    const isQuiet = (): boolean => rounds % 3 === 0;
+    const { benchmark, options } = setup({ a: () => ((rounds += 1) % 3 === 0 ? 100 : 900) });
+    const gauge = { isQuiet, waitForQuiet: () => true };
+    const only = { ...benchmark, sizes: [10] };
+    const many = await runBenchmark(only, { ...options, timeMs: 0.02, gauge });
+    expect(many.measurements[0]).toMatchObject({
+      rounds: 32,
+      quietRounds: 11,
+      medianNsPerItem: 10,
+    });
+    rounds = 0;
+    const few = await runBenchmark(only, { ...options, timeMs: 0.005, gauge });
+    expect(few.measurements[0]).toMatchObject({ quietRounds: 3, medianNsPerItem: 90 });
+  });
+
+  it('waits for a quiet core before each round, but not before long ones', async () => {
+    let waits = 0;
+    const waitForQuiet = (): boolean => (waits += 1) > 0;
+    const gauge = { isQuiet: () => true, waitForQuiet };
+    const short = setup({ a: () => 100 });
+    const only = { ...short.benchmark, sizes: [10] };
+    const report = await runBenchmark(only, { ...short.options, gauge });
+    expect(report.measurements[0]?.quietRounds).toBe(waits);
+    waits = 0;
+    const long = setup({ a: () => 11e6 });
+    await runBenchmark({ ...long.benchmark, sizes: [10] }, { ...long.options, gauge });
+    expect(waits).toBe(1);
+  });
+
   it('does not count what a variant takes before it is warm', async () => {
     let rounds = 0;
     const { benchmark, options } = setup({ a: () => ((rounds += 1) < 6 ? 5000 : 100) });

@@ -1,9 +1,12 @@
 /**
  * Benchmarks that can be believed: variants run interleaved in one process, every round returns a
  * hash of its result, and work counters say what was done. Times are reported as minimum and
- * median per item, the median of the quietest of three runs: what else the machine does comes in
- * bursts. Across programs only their ratio means anything.
+ * median per item. The median is that of the rounds during which nothing else slowed the core down
+ * (`gauge.ts`), which short rounds wait for; where there are too few of them, that of the quietest
+ * of three runs. Another program's core is not watched: the least time of both is compared then.
+ * Across programs only the ratio means anything.
  */
+import type { CoreGauge } from './gauge.js';
 
 /** One way of doing the work, prepared for one size. */
 export interface Trial {
@@ -28,7 +31,7 @@ export interface Variant {
 export interface Budget {
   /** Most nanoseconds per item of the first variant (median, at the largest size). */
   readonly maxNsPerItem?: number;
-  /** How many times faster than each other variant the first one must be (medians). */
+  /** How many times faster than each other variant the first one must be. */
   readonly minTimesFaster?: number;
   /** Largest exponent k of time ~ size^k over the sizes; 1 is linear. */
   readonly maxSlope?: number;
@@ -57,9 +60,13 @@ export interface Measurement {
   readonly variant: string;
   readonly size: number;
   readonly rounds: number;
+  /** Whether its times come from a clock of its own. */
+  readonly isOtherProgram: boolean;
   readonly minNsPerItem: number;
-  /** Of the quietest run. */
+  /** Of the quiet rounds, or of the quietest run. */
   readonly medianNsPerItem: number;
+  /** Rounds during which the core was undisturbed. */
+  readonly quietRounds: number;
   /** Of the result, in hexadecimal. */
   readonly hash: string;
   readonly counters: Readonly<Record<string, number>>;
@@ -82,6 +89,8 @@ export interface RunOptions {
   readonly timeMs: number;
   /** Nanoseconds that pass; replaced in tests. */
   readonly nowNs?: () => number;
+  /** Says when the core is disturbed; without one, nothing is known of that. */
+  readonly gauge?: CoreGauge;
 }
 
 const MIN_ROUNDS = 5;
@@ -90,6 +99,12 @@ const MAX_ROUNDS = 200;
 const MIN_ROUNDS_SLOW = 2;
 /** Consecutive rounds make up this many runs, if each gets `MIN_ROUNDS`. */
 const MOST_RUNS = 3;
+/** As many quiet rounds make a median. */
+const MIN_QUIET_ROUNDS = 5;
+/** Longest wait for a quiet core before one round, in milliseconds. */
+const MOST_WAIT_MS = 50;
+/** Longer rounds are not quiet from end to end: they do not wait. */
+const MOST_QUIET_ROUND_NS = 10e6;
 /** A quick variant may do as many rounds while the slowest does one. */
 const MOST_ROUNDS_IN_TURN = 8;
 
@@ -110,6 +125,8 @@ interface Lane {
   readonly variant: Variant;
   readonly trial: Trial;
   readonly elapsedNs: number[];
+  /** Those of the rounds that nothing disturbed. */
+  readonly quietNs: number[];
   /** Time spent on its rounds, whatever clock they have. */
   spentNs: number;
   /** Time of its last round with all that belongs to it. */
@@ -130,26 +147,44 @@ async function measure(
       variant,
       trial: variant.setup(size),
       elapsedNs: [],
+      quietNs: [],
       spentNs: 0,
       lastNs: 0,
       hash: undefined,
     }));
+  let isCounted = false;
+  let waitedNs = 0;
+  /** Waiting may take as long as the rounds. */
+  const waitForQuiet = (lane: Lane): boolean => {
+    const { gauge } = options;
+    if (gauge === undefined || (lane.elapsedNs.at(-1) ?? 0) > MOST_QUIET_ROUND_NS) return false;
+    const mostMs = Math.min(MOST_WAIT_MS, options.timeMs - waitedNs / 1e6);
+    const startNs = nowNs();
+    const isQuiet = mostMs > 0 ? gauge.waitForQuiet(mostMs) : gauge.isQuiet();
+    waitedNs += nowNs() - startNs;
+    return isQuiet;
+  };
   /** Rounds until the compiler has seen enough; one for work that another process does. */
   const warmUp = async (lane: Lane, warmUpMs: number): Promise<void> => {
     const endNs = nowNs() + warmUpMs * 1e6;
     do await runRound(lane);
     while (lane.trial.elapsedNs === undefined && nowNs() < endNs);
     lane.elapsedNs.length = 0;
+    lane.quietNs.length = 0;
     lane.spentNs = 0;
   };
   const runRound = async (lane: Lane): Promise<void> => {
     const beginNs = nowNs();
     lane.trial.prepare?.();
+    const isWatched = isCounted && lane.trial.elapsedNs === undefined;
+    const isQuiet = isWatched && waitForQuiet(lane);
     const startNs = nowNs();
     const result = lane.trial.run();
     const hash = typeof result === 'number' ? result : await result;
     const endNs = nowNs();
-    lane.elapsedNs.push(lane.trial.elapsedNs?.() ?? endNs - startNs);
+    const elapsedNs = lane.trial.elapsedNs?.() ?? endNs - startNs;
+    lane.elapsedNs.push(elapsedNs);
+    if (isQuiet && options.gauge?.isQuiet() === true) lane.quietNs.push(elapsedNs);
     lane.spentNs += endNs - startNs;
     lane.lastNs = endNs - beginNs;
     if (lane.hash !== undefined && lane.hash !== hash) {
@@ -160,9 +195,11 @@ async function measure(
   if (!options.smoke) {
     for (const lane of lanes) await warmUp(lane, benchmark.warmUpMs ?? options.timeMs / 2);
   }
+  isCounted = !options.smoke;
   const endNs = nowNs() + options.timeMs * 1e6;
   const isEnough = (rounds: number): boolean =>
-    options.smoke || (rounds >= MIN_ROUNDS && (nowNs() >= endNs || rounds >= MAX_ROUNDS));
+    options.smoke ||
+    (rounds >= MIN_ROUNDS && (nowNs() >= endNs + waitedNs || rounds >= MAX_ROUNDS));
   const slowestNs = Math.max(...lanes.map((lane) => lane.lastNs));
   const turns = lanes.map((lane) => {
     const rounds = Math.floor(slowestNs / lane.lastNs);
@@ -183,16 +220,27 @@ async function measure(
   return lanes.map((lane) => summarise(lane, size));
 }
 
-function summarise({ variant, trial, elapsedNs, hash }: Lane, size: number): Measurement {
+function summarise(lane: Lane, size: number): Measurement {
+  const { variant, trial, elapsedNs, quietNs, hash } = lane;
   return {
     variant: variant.name,
     size,
     rounds: elapsedNs.length,
+    isOtherProgram: trial.elapsedNs !== undefined,
     minNsPerItem: Math.min(...elapsedNs) / size,
-    medianNsPerItem: quietestMedian(elapsedNs) / size,
+    medianNsPerItem: typicalNs(elapsedNs, quietNs) / size,
+    quietRounds: quietNs.length,
     hash: ((hash ?? 0) >>> 0).toString(16).padStart(8, '0'),
     counters: trial.counters?.() ?? {},
   };
+}
+
+function typicalNs(elapsedNs: readonly number[], quietNs: readonly number[]): number {
+  return quietNs.length < MIN_QUIET_ROUNDS ? quietestMedian(elapsedNs) : medianOf(quietNs);
+}
+
+function medianOf(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }
 
 /** The least of the medians of up to three runs of consecutive rounds. */
@@ -201,8 +249,7 @@ function quietestMedian(elapsedNs: readonly number[]): number {
   const medians = Array.from({ length: runs }, (_, i) => {
     const from = Math.floor((elapsedNs.length * i) / runs);
     const to = Math.floor((elapsedNs.length * (i + 1)) / runs);
-    const sorted = elapsedNs.slice(from, to).toSorted((a, b) => a - b);
-    return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+    return medianOf(elapsedNs.slice(from, to));
   });
   return Math.min(...medians);
 }
@@ -218,6 +265,13 @@ function slopeOf(benchmark: Benchmark, measurements: readonly Measurement[]): nu
   const covariance = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
   const variance = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
   return covariance / variance;
+}
+
+/** How many times the time of `ours` the other one takes: medians, or least times of a program. */
+export function timesAsFast(ours: Measurement, other: Measurement): number {
+  return other.isOtherProgram
+    ? other.minNsPerItem / ours.minNsPerItem
+    : other.medianNsPerItem / ours.medianNsPerItem;
 }
 
 function brokenBudgets(
@@ -239,7 +293,7 @@ function brokenBudgets(
   }
   if (minTimesFaster !== undefined) {
     for (const other of others) {
-      const times = other.medianNsPerItem / ours.medianNsPerItem;
+      const times = timesAsFast(ours, other);
       if (times < minTimesFaster) {
         problems.push(
           `${name}: ${times.toFixed(1)} times faster than ${other.variant}, ` +

@@ -7,8 +7,15 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { coldStartBenchmarks } from './cold_start.bench.js';
+import { ThroughputGauge } from './gauge.js';
 import { engineBenchmarks } from './engine.bench.js';
-import { type Benchmark, type Report, type RunOptions, runBenchmark } from './harness.js';
+import {
+  type Benchmark,
+  type Report,
+  type RunOptions,
+  runBenchmark,
+  timesAsFast,
+} from './harness.js';
 import { intervalTreeBenchmarks } from './interval_tree.bench.js';
 import { formatMemory, measureMemory } from './memory.bench.js';
 import { pageMapBenchmarks } from './page_map.bench.js';
@@ -32,16 +39,17 @@ function formatReport({ item, measurements, name, problems, slope }: Report): st
   const [ours] = measurements;
   const lines = [name];
   for (const measurement of measurements) {
-    const { counters, hash, medianNsPerItem, minNsPerItem, rounds, size, variant } = measurement;
+    const { counters, hash, medianNsPerItem, minNsPerItem, size, variant } = measurement;
+    const { quietRounds, rounds } = measurement;
     const base = measurements.find(
       (other) => other.size === size && other.variant === ours?.variant,
     );
-    const times = medianNsPerItem / (base?.medianNsPerItem ?? NaN);
+    const times = base === undefined ? NaN : timesAsFast(base, measurement);
     const work = Object.entries(counters).map(([key, value]) => `  ${key} ${value}`);
     lines.push(
       `  ${variant.padEnd(28)} ${String(size).padStart(9)} × ${item.padEnd(8)}` +
         ` min ${formatNs(minNsPerItem)} median ${formatNs(medianNsPerItem)}` +
-        ` ${`${times.toFixed(2)} ×`.padStart(9)}  ${rounds} rounds  #${hash}${work.join('')}`,
+        ` ${`${times.toFixed(2)} ×`.padStart(9)}  ${rounds} rounds, ${quietRounds} quiet  #${hash}${work.join('')}`,
     );
   }
   if (slope !== undefined) lines.push(`  grows as size^${slope.toFixed(2)}`);
@@ -55,6 +63,10 @@ function formatNs(value: number): string {
     value < 1e6 ? `${(value / 1e3).toFixed(1)} µs` : `${(value / 1e6).toFixed(1)} ms`
   ).padStart(10);
 }
+
+/** Milliseconds to learn what an undisturbed core does, once and in each benchmark's process. */
+const GAUGE_MS = 1500;
+const GAUGE_CHILD_MS = 60;
 
 const MAIN = fileURLToPath(import.meta.url);
 
@@ -71,7 +83,10 @@ async function measured(benchmark: Benchmark, options: RunOptions): Promise<Repo
 async function measureOnly(name: string, timeMs: number): Promise<number> {
   const benchmark = benchmarks.find((candidate) => candidate.name === name);
   if (benchmark === undefined) throw new Error(`there is no benchmark "${name}"`);
-  process.stdout.write(JSON.stringify(await runBenchmark(benchmark, { smoke: false, timeMs })));
+  const gauge = new ThroughputGauge();
+  gauge.learn(GAUGE_CHILD_MS);
+  const options = { smoke: false, timeMs, gauge };
+  process.stdout.write(JSON.stringify(await runBenchmark(benchmark, options)));
   return 0;
 }
 
@@ -92,6 +107,8 @@ async function main(args: readonly string[]): Promise<number> {
   const chosen = benchmarks.filter(
     ({ name }) => filters.length === 0 || filters.some((filter) => name.includes(filter)),
   );
+  // Its least reading goes to the processes of the benchmarks.
+  if (!smoke) new ThroughputGauge().learn(GAUGE_MS);
   const reports: Report[] = [];
   for (const benchmark of chosen) {
     const report = await measured(benchmark, { smoke, timeMs });

@@ -1,0 +1,73 @@
+/**
+ * Tells whether something else slows this core down. Another program on its second thread takes up
+ * to half of its throughput, in bursts that no clock shows and no round of a benchmark can be blamed
+ * for.
+ */
+
+/** What a benchmark asks of it; replaced in tests. */
+export interface CoreGauge {
+  /** Whether the core is undisturbed now. */
+  isQuiet(): boolean;
+  /** Waits until it is, for so many milliseconds at most. Returns whether it is. */
+  waitForQuiet(mostMs: number): boolean;
+}
+
+/** Hands the least reading from one process to those that it starts. */
+const LEAST_VARIABLE = 'RMAP_BENCH_GAUGE_NS';
+/** A reading above the least by this factor is a disturbed one; a shared core reads 1.4 to 2. */
+const QUIET_FACTOR = 1.15;
+/** Quiet readings in a row that make up a quiet core. */
+const QUIET_READINGS = 3;
+const PASSES = 16;
+
+/** The time of a fixed loop that keeps the whole core busy, compared with the least ever seen. */
+export class ThroughputGauge implements CoreGauge {
+  private readonly words = new Int32Array(1024).map((_, i) => i * 7);
+  private sum = 0;
+  /** Of all readings, also those of the process that started this one. */
+  leastNs = Number(process.env[LEAST_VARIABLE] ?? Infinity);
+
+  /** Takes so many milliseconds to see what a quiet core reads, and tells processes to come. */
+  learn(lengthMs: number): void {
+    // The first readings are those of code that is not compiled yet: too high, so no harm.
+    const endMs = performance.now() + lengthMs;
+    while (performance.now() < endMs) this.read();
+    process.env[LEAST_VARIABLE] = String(this.leastNs);
+  }
+
+  isQuiet(): boolean {
+    return this.read() <= this.leastNs * QUIET_FACTOR;
+  }
+
+  waitForQuiet(mostMs: number): boolean {
+    const endMs = performance.now() + mostMs;
+    let readings = 0;
+    do {
+      readings = this.isQuiet() ? readings + 1 : 0;
+      if (readings === QUIET_READINGS) return true;
+    } while (performance.now() < endMs);
+    return false;
+  }
+
+  /** One reading, about 10 µs: independent sums, so that it is the core's width that counts. */
+  private read(): number {
+    const { words } = this;
+    const start = process.hrtime.bigint();
+    let a = 0;
+    let b = 1;
+    let c = 2;
+    let d = 3;
+    for (let pass = 0; pass < PASSES; pass++) {
+      for (let i = 0; i < words.length; i += 4) {
+        a = (a + (words[i] ?? 0)) | 0;
+        b ^= words[i + 1] ?? 0;
+        c = (c + (words[i + 2] ?? 0)) | 0;
+        d ^= words[i + 3] ?? 0;
+      }
+    }
+    this.sum ^= a ^ b ^ c ^ d;
+    const elapsedNs = Number(process.hrtime.bigint() - start);
+    if (elapsedNs < this.leastNs) this.leastNs = elapsedNs;
+    return elapsedNs;
+  }
+}
