@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { pageSnapshot } from '../../test/support/page_snapshot.js';
 import { Machine } from '../kernel/machine.js';
-import { SnapshotComparer } from './compare.js';
+import { type ComparisonListener, SnapshotComparer } from './compare.js';
+import { PageIdentity } from './page_identity.js';
 
 /** Process 1 with pages 16 and 17, which its child 2 shares. */
 function sharedPages(): Machine {
@@ -64,5 +65,43 @@ describe('comparison with a snapshot', () => {
       [2, 17, 500, 2] as const,
     ];
     expect(comparer.compare(pageSnapshot([1, 2], crossed)).sharersWrong).toBe(2);
+  });
+
+  it('finds the same where a listener keeps the pairs', () => {
+    const machine = sharedPages();
+    const identity = new PageIdentity(machine.kernel);
+    const frames = [
+      [500, 501, 500, 501],
+      [500, 501, 501, 500],
+      [500, 500, 500, 500],
+      [500, 501, 900, 501],
+      [-1, 501, -1, 501],
+    ];
+    const wrong = frames.map(([a = 0, b = 0, c = 0, d = 0]) => {
+      const snapshot = pageSnapshot(
+        [1, 2],
+        [
+          [1, 16, a, 2],
+          [1, 17, b, 2],
+          [2, 16, c, 2],
+          [2, 17, d, 2],
+        ],
+      );
+      const heard: number[] = [];
+      identity.beginListed();
+      const listener: ComparisonListener = {
+        missing: () => {},
+        swapped: () => {},
+        present(_pid, vpn, page, pfn) {
+          heard.push(vpn);
+          return identity.bindListed(page, pfn);
+        },
+      };
+      const found = new SnapshotComparer(machine).compare(snapshot, listener);
+      expect(heard).toEqual([16, 17, 16, 17]);
+      expect(found).toEqual(new SnapshotComparer(machine).compare(snapshot));
+      return found.sharersWrong;
+    });
+    expect(wrong).toEqual([0, 2, 2, 1, 0]);
   });
 });

@@ -5,7 +5,6 @@ import { isSwapPte } from '../kernel/swap/swap_pte.js';
 import { MM_ANONPAGES, type Mm } from '../kernel/vm/mm.js';
 import { RUN, type Snapshot } from '../trace/snapshot.js';
 import { anonymousPageAt, AnonymousPages, NO_PAGE } from './mapped_page.js';
-import { PagePairs } from './page_pairs.js';
 
 /** How the machine compares with the kernel's own list of pages at one snapshot. */
 export interface SnapshotComparison {
@@ -40,38 +39,42 @@ export interface PageMismatch {
 
 const MOST_EXAMPLES = 20;
 
-/**
- * Whether one page of the kernel is one page of the machine throughout a snapshot. The pairs of
- * earlier snapshots are kept, since most of them are found again.
- */
+/** Whether one page of the kernel is one page of the machine throughout a snapshot. */
 class SnapshotBijection {
-  private readonly pairs = new PagePairs();
-  /** Number of the snapshot in which a page of the machine was seen last. */
-  private seenIn = new Uint32Array(0);
-  private snapshot = 0;
+  private readonly frameOf = new Map<number, number>();
+  private readonly pageOf = new Map<number, number>();
 
-  begin(pageCount: number): void {
-    if (this.seenIn.length < pageCount) this.seenIn = new Uint32Array(pageCount);
-    this.snapshot += 1;
-  }
-
-  /** Pairs a page with a frame. Returns whether this snapshot paired neither with another. */
+  /** Pairs a page with a frame. Returns whether neither is paired with another. */
   match(page: number, pfn: number): boolean {
-    const { pairs, seenIn, snapshot } = this;
-    const isSeen = seenIn[page] === snapshot;
-    if (pairs.frameAt(page) !== pfn) {
-      if (isSeen) return false;
-      const other = pairs.pageAt(pfn);
-      if (other !== NO_PAGE && seenIn[other] === snapshot) return false;
-      pairs.pair(page, pfn);
-    }
-    if (!isSeen) seenIn[page] = snapshot;
+    const frame = this.frameOf.get(page);
+    if (frame !== undefined) return frame === pfn;
+    if (this.pageOf.has(pfn)) return false;
+    this.frameOf.set(page, pfn);
+    this.pageOf.set(pfn, page);
     return true;
   }
 }
 
-/** Counts and pairs pages while a snapshot is walked. */
+/** Pages that are compared at a time: what they need stays in the cache from loop to loop. */
+const BLOCK_PAGES = 256;
+
+/** Pages of one process as the kernel lists them, and what the machine has there. */
+class PageBlock {
+  length = 0;
+  readonly vpn = new Float64Array(BLOCK_PAGES);
+  readonly pfn = new Float64Array(BLOCK_PAGES);
+  readonly mapcount = new Uint32Array(BLOCK_PAGES);
+  readonly page = new Int32Array(BLOCK_PAGES);
+  readonly machineMapcount = new Int32Array(BLOCK_PAGES);
+}
+
+/**
+ * Counts and pairs pages while a snapshot is walked. Either a listener hears of them and says
+ * whether they pair, or `bijection` tells which ones do not.
+ */
 class Comparison {
+  /** As far as the listener says. */
+  isOneToOne = true;
   agree = 0;
   missing = 0;
   extra = 0;
@@ -82,59 +85,95 @@ class Comparison {
   swappedAgree = 0;
   readonly examples: PageMismatch[] = [];
   private readonly kernel: Kernel;
-  private readonly bijection: SnapshotBijection;
+  private readonly bijection: SnapshotBijection | undefined;
   private readonly listener: ComparisonListener | undefined;
+  private readonly block = new PageBlock();
+  private pid = 0;
+  private pages: AnonymousPages | undefined = undefined;
+  /** Listed pages of the process that the machine has. */
+  private found = 0;
 
-  constructor(
-    kernel: Kernel,
-    bijection: SnapshotBijection,
-    listener: ComparisonListener | undefined,
-  ) {
+  constructor(kernel: Kernel, listener: ComparisonListener | undefined) {
     this.kernel = kernel;
-    this.bijection = bijection;
+    this.bijection = listener === undefined ? new SnapshotBijection() : undefined;
     this.listener = listener;
   }
 
-  /**
-   * One run of consecutive pages and pfns of a process. Returns how many of them the machine has.
-   */
-  addRun(
-    pid: number,
-    pages: AnonymousPages | undefined,
-    firstVpn: number,
-    firstPfn: number,
-    mapcount: number,
-    count: number,
-  ): number {
-    const { kernel } = this;
-    const { memory } = kernel;
+  /** The runs that follow are of this process. */
+  beginProcess(pid: number, mm: Mm | undefined): void {
+    this.pid = pid;
+    this.pages = mm === undefined ? undefined : new AnonymousPages(this.kernel, mm);
+    this.found = 0;
+  }
+
+  /** Returns how many of the listed pages of the process the machine has. */
+  endProcess(): number {
+    this.compareBlock();
+    return this.found;
+  }
+
+  /** One run of consecutive pages and pfns of the process. */
+  addRun(firstVpn: number, firstPfn: number, mapcount: number, count: number): void {
+    const { block } = this;
     this.total += count;
-    let found = 0;
     for (let i = 0; i < count; i += 1) {
-      const vpn = firstVpn + i;
-      const pfn = firstPfn + i;
-      const own = pages === undefined ? NO_PAGE : pages.at(vpn);
-      if (own === NO_PAGE) {
-        this.missing += 1;
-        this.note({ pid, vpn, kind: 'missing', pfn, mapcount, machineMapcount: 0 });
-        this.listener?.missing(pid, vpn, pfn);
-        continue;
-      }
-      found += 1;
-      this.listener?.present(pid, vpn, own, pfn);
-      const machineMapcount = folioPrecisePageMapcount(kernel, memory.folioOf(own), own);
-      const isSame = this.bijection.match(own, pfn);
-      if (machineMapcount !== mapcount) {
-        this.mapcountWrong += 1;
-        this.note({ pid, vpn, kind: 'mapcount', pfn, mapcount, machineMapcount });
-      } else if (!isSame) {
-        this.sharersWrong += 1;
-        this.note({ pid, vpn, kind: 'sharers', pfn, mapcount, machineMapcount });
-      } else {
-        this.agree += 1;
-      }
+      if (block.length === BLOCK_PAGES) this.compareBlock();
+      const at = block.length;
+      block.vpn[at] = firstVpn + i;
+      block.pfn[at] = firstPfn + i;
+      block.mapcount[at] = mapcount;
+      block.length = at + 1;
     }
-    return found;
+  }
+
+  /** In short loops, so that loads from rows that lie far apart overlap. */
+  private compareBlock(): void {
+    const { block, kernel, listener } = this;
+    const { memory } = kernel;
+    const { length, page, machineMapcount } = block;
+    block.length = 0;
+    if (this.pages === undefined) page.fill(NO_PAGE, 0, length);
+    else this.pages.lookUp(block.vpn, length, page);
+    for (let i = 0; i < length; i += 1) {
+      const own = page[i] ?? NO_PAGE;
+      if (own === NO_PAGE) continue;
+      machineMapcount[i] = folioPrecisePageMapcount(kernel, memory.folioOf(own), own);
+    }
+    if (listener !== undefined) this.tell(listener, length);
+    for (let i = 0; i < length; i += 1) this.compareRow(i);
+  }
+
+  private tell(listener: ComparisonListener, length: number): void {
+    const { block, pid } = this;
+    for (let i = 0; i < length; i += 1) {
+      const own = block.page[i] ?? NO_PAGE;
+      const vpn = block.vpn[i] ?? 0;
+      const pfn = block.pfn[i] ?? 0;
+      if (own === NO_PAGE) listener.missing(pid, vpn, pfn);
+      else if (!listener.present(pid, vpn, own, pfn)) this.isOneToOne = false;
+    }
+  }
+
+  private compareRow(row: number): void {
+    const { block } = this;
+    const own = block.page[row] ?? NO_PAGE;
+    if (own === NO_PAGE) {
+      this.missing += 1;
+      this.note('missing', row, 0);
+      return;
+    }
+    this.found += 1;
+    const isSame = this.bijection?.match(own, block.pfn[row] ?? 0) ?? true;
+    const machineMapcount = block.machineMapcount[row] ?? 0;
+    if (machineMapcount !== block.mapcount[row]) {
+      this.mapcountWrong += 1;
+      this.note('mapcount', row, machineMapcount);
+    } else if (!isSame) {
+      this.sharersWrong += 1;
+      this.note('sharers', row, machineMapcount);
+    } else {
+      this.agree += 1;
+    }
   }
 
   /** One run of pages that the kernel has swapped out. */
@@ -157,8 +196,13 @@ class Comparison {
     this.extra += count;
   }
 
-  private note(mismatch: PageMismatch): void {
-    if (this.examples.length < MOST_EXAMPLES) this.examples.push(mismatch);
+  private note(kind: PageMismatch['kind'], row: number, machineMapcount: number): void {
+    if (this.examples.length >= MOST_EXAMPLES) return;
+    const { block, pid } = this;
+    const vpn = block.vpn[row] ?? 0;
+    const pfn = block.pfn[row] ?? 0;
+    const mapcount = block.mapcount[row] ?? 0;
+    this.examples.push({ pid, vpn, kind, pfn, mapcount, machineMapcount });
   }
 }
 
@@ -166,8 +210,11 @@ class Comparison {
 export interface ComparisonListener {
   /** The machine lacks it. */
   missing(pid: number, vpn: number, pfn: number): void;
-  /** The machine has it as `page`. */
-  present(pid: number, vpn: number, page: number, pfn: number): void;
+  /**
+   * The machine has it as `page`. Returns whether this page and this frame were not listed with
+   * others before in the snapshot; false also if that is not known.
+   */
+  present(pid: number, vpn: number, page: number, pfn: number): boolean;
   /** The kernel has swapped it out, the machine maps it as `page`. */
   swapped(pid: number, vpn: number, page: number): void;
 }
@@ -175,7 +222,6 @@ export interface ComparisonListener {
 /** Compares a machine with one snapshot after the other. */
 export class SnapshotComparer {
   private readonly machine: Machine;
-  private readonly bijection = new SnapshotBijection();
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -188,9 +234,13 @@ export class SnapshotComparer {
    */
   compare(snapshot: Snapshot, listener?: ComparisonListener): SnapshotComparison {
     const { kernel } = this.machine;
-    this.bijection.begin(kernel.memory.pageCount);
-    const tally = new Comparison(kernel, this.bijection, listener);
+    let tally = new Comparison(kernel, listener);
     walkSnapshot(kernel, snapshot, tally);
+    if (!tally.isOneToOne) {
+      // Rare, so that looking for the pages at fault may cost more.
+      tally = new Comparison(kernel, undefined);
+      walkSnapshot(kernel, snapshot, tally);
+    }
     return {
       name: snapshot.name,
       anonymousPages: tally.total,
@@ -212,8 +262,7 @@ function walkSnapshot(kernel: Kernel, snapshot: Snapshot, tally: Comparison): vo
   while (vmaIndex < vmas.length) {
     const pid = vmas[vmaIndex]?.pid ?? 0;
     const mm = kernel.processes.get(pid)?.mm;
-    const pages = mm === undefined ? undefined : new AnonymousPages(kernel, mm);
-    let found = 0;
+    tally.beginProcess(pid, mm);
     for (; vmaIndex < vmas.length && vmas[vmaIndex]?.pid === pid; vmaIndex += 1) {
       const vma = vmas[vmaIndex];
       if (vma === undefined) continue;
@@ -226,9 +275,10 @@ function walkSnapshot(kernel: Kernel, snapshot: Snapshot, tally: Comparison): vo
         const page = runs.page[run] ?? 0;
         const mapcount = runs.mapcount[run] ?? 0;
         const pfn = runs.pfn[run] ?? 0;
-        found += tally.addRun(pid, pages, page, pfn, mapcount, runs.count[run] ?? 0);
+        tally.addRun(page, pfn, mapcount, runs.count[run] ?? 0);
       }
     }
+    const found = tally.endProcess();
     // The counter is exact (an invariant), so what was not found there is extra.
     if (mm !== undefined) tally.addExtra((mm.rss[MM_ANONPAGES] ?? 0) - found);
   }

@@ -38,12 +38,18 @@ describe('anonymous pages of one mm', () => {
     expect(new Set(expected).size).toBeGreaterThan(1000);
     expect(expected.filter((page) => page === NO_PAGE).length).toBeGreaterThan(1000);
     const pages = new AnonymousPages(kernel, mm);
-    expect(upwards.map((vpn) => pages.at(vpn))).toEqual(expected);
+    const found = new Int32Array(upwards.length);
+    pages.lookUp(Float64Array.from(upwards), upwards.length, found);
+    expect([...found]).toEqual(expected);
     // Each from another table than the one before.
     const stride = 617;
-    for (let i = 0; i < upwards.length; i += 1) {
-      const at = (i * stride) % upwards.length;
-      expect([upwards[at], pages.at(upwards[at] ?? 0)]).toEqual([upwards[at], expected[at]]);
-    }
+    const order = upwards.map((_vpn, i) => (i * stride) % upwards.length);
+    const scattered = Float64Array.from(order, (at) => upwards[at] ?? 0);
+    pages.lookUp(scattered, order.length, found);
+    expect([...found]).toEqual(order.map((at) => expected[at]));
+    // No more than were asked for.
+    found.fill(7);
+    pages.lookUp(scattered, 1, found);
+    expect([...found.subarray(0, 2)]).toEqual([expected[0], 7]);
   });
 });

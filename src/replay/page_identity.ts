@@ -1,4 +1,3 @@
-import { grown } from '../base/grown.js';
 import { NIL } from '../base/units.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { runToEnd } from '../kernel/op/prims.js';
@@ -21,23 +20,40 @@ export interface PagePlace {
  */
 export class PageIdentity {
   private readonly kernel: Kernel;
+  /**
+   * The note is the index of the machine page when it was bound: a page that was used again since
+   * has another.
+   */
   private readonly pairs = new PagePairs();
-  /** Index of the machine page when it was bound: a page that was used again since has another. */
-  private indexOf: Int32Array<ArrayBuffer>;
   private readonly pidOfMm = new Map<Mm, number>();
 
   constructor(kernel: Kernel) {
     this.kernel = kernel;
-    this.indexOf = new Int32Array(kernel.memory.pageCount);
   }
 
   /** The machine page stands for the host's frame from now on. */
   bind(page: number, pfn: number): void {
     if (pfn < 0 || pfn > MOST_PFN) return;
     this.pairs.pair(page, pfn);
-    const { pageCount } = this.kernel.memory;
-    if (page >= this.indexOf.length) this.indexOf = grown(this.indexOf, new Int32Array(pageCount));
-    this.indexOf[page] = this.indexNow(page);
+    this.pairs.setNote(page, this.indexNow(page));
+  }
+
+  /** Pages that a snapshot lists follow; the machine stands still meanwhile. */
+  beginListed(): void {
+    this.pairs.beginRound();
+  }
+
+  /**
+   * Binds a page that a snapshot lists. Returns whether neither page nor frame was listed with
+   * another before.
+   */
+  bindListed(page: number, pfn: number): boolean {
+    if (pfn < 0 || pfn > MOST_PFN) return false;
+    const { pairs } = this;
+    const isNew = !pairs.isOfRound(page);
+    const isOnly = pairs.pairInRound(page, pfn);
+    if (isNew) pairs.setNote(page, this.indexNow(page));
+    return isOnly;
   }
 
   /** Binds what the process maps from `vpn` on to a block of frames. */
@@ -58,7 +74,7 @@ export class PageIdentity {
 
   /** Whether the frame that a machine page stands for is known. */
   isKnown(page: number): boolean {
-    return this.pairs.frameAt(page) >= 0 && (this.indexOf[page] ?? 0) === this.indexNow(page);
+    return this.pairs.frameAt(page) >= 0 && this.pairs.noteAt(page) === this.indexNow(page);
   }
 
   /** The frame of a machine page is not known any more. */

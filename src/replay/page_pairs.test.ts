@@ -33,4 +33,33 @@ describe('page pairs', () => {
       { seed: 7 },
     );
   });
+
+  it('says when a round parts one of its own pairs, and no other', () => {
+    const pairs = new PagePairs();
+    pairs.pair(1, 100);
+    pairs.pair(2, 200);
+    pairs.beginRound();
+    // Pairs of earlier rounds may go.
+    expect(pairs.pairInRound(1, 200)).toBe(true);
+    expect(pairs.frameAt(2)).toBe(-1);
+    expect(pairs.pairInRound(9000, 100)).toBe(true);
+    expect(pairs.pairInRound(1, 200)).toBe(true);
+    // The page has another frame, the frame another page.
+    expect(pairs.pairInRound(1, 300)).toBe(false);
+    expect(pairs.frameAt(1)).toBe(300);
+    expect(pairs.pairInRound(3, 100)).toBe(false);
+    expect([pairs.pageAt(100), pairs.frameAt(9000)]).toEqual([3, -1]);
+    pairs.beginRound();
+    expect(pairs.pairInRound(1, 200)).toBe(true);
+  });
+
+  it('keep the note of a page', () => {
+    const pairs = new PagePairs();
+    pairs.pair(5, 100);
+    pairs.setNote(5, -7);
+    pairs.beginRound();
+    expect([pairs.isOfRound(5), pairs.isOfRound(1_000_000)]).toEqual([false, false]);
+    pairs.pairInRound(5, 300_000);
+    expect([pairs.isOfRound(5), pairs.noteAt(5)]).toEqual([true, -7]);
+  });
 });

@@ -1,26 +1,28 @@
-const CHUNK_LENGTH = 4096;
+import { grown } from '../base/grown.js';
 
 /** Frames beyond 8 TiB are not followed: they fit no signed 32-bit cell. */
 export const MOST_PFN = 2 ** 31 - 2;
 
-/** Chunks of one directory; together they cover 16 GiB. */
-const DIRECTORY_LENGTH = 1024;
-
-type Chunk = Int32Array<ArrayBuffer>;
-type Directory = Array<Chunk | undefined>;
+const CHUNK_SHIFT = 9;
+const CHUNK_LENGTH = 1 << CHUNK_SHIFT;
+const FIRST_CHUNKS = 64;
+/** Chunks that the first directory can tell of: 4 GiB of frames. */
+const FIRST_DIRECTORY = 2048;
 
 /**
- * Numbers by page frame number, 0 where none was set. In chunks below directories: the frames of a
- * host are spread wide, and those of a damaged recording are anything.
+ * Numbers by page frame number (0 … `MOST_PFN`), 0 where none was set. In chunks: the frames of a
+ * host are spread wide. All chunks are one column, so that a look-up waits for no chain of objects.
  */
 export class PfnTable {
-  private readonly directories: Array<Directory | undefined> = [];
+  /** Place of the first number of each chunk; 0 for a chunk that is not there. */
+  private places = new Int32Array(FIRST_DIRECTORY);
+  /** The first chunk is never used. */
+  private numbers = new Int32Array(FIRST_CHUNKS * CHUNK_LENGTH);
+  private end = CHUNK_LENGTH;
 
   get(pfn: number): number {
-    const number = Math.floor(pfn / CHUNK_LENGTH);
-    const chunk =
-      this.directories[Math.floor(number / DIRECTORY_LENGTH)]?.[number % DIRECTORY_LENGTH];
-    return chunk === undefined ? 0 : (chunk[pfn % CHUNK_LENGTH] ?? 0);
+    const place = this.places[pfn >>> CHUNK_SHIFT] ?? 0;
+    return place === 0 ? 0 : (this.numbers[place + (pfn & (CHUNK_LENGTH - 1))] ?? 0);
   }
 
   set(pfn: number, value: number): void {
@@ -29,19 +31,29 @@ export class PfnTable {
 
   /** Sets a number and returns the one before. */
   exchange(pfn: number, value: number): number {
-    const number = Math.floor(pfn / CHUNK_LENGTH);
-    const directory = (this.directories[Math.floor(number / DIRECTORY_LENGTH)] ??= new Array<
-      Chunk | undefined
-    >(DIRECTORY_LENGTH).fill(undefined));
-    let chunk = directory[number % DIRECTORY_LENGTH];
-    if (chunk === undefined) {
+    let place = this.places[pfn >>> CHUNK_SHIFT] ?? 0;
+    if (place === 0) {
       if (value === 0) return 0;
-      chunk = new Int32Array(CHUNK_LENGTH);
-      directory[number % DIRECTORY_LENGTH] = chunk;
+      place = this.addChunk(pfn >>> CHUNK_SHIFT);
     }
-    const at = pfn % CHUNK_LENGTH;
-    const old = chunk[at] ?? 0;
-    chunk[at] = value;
+    const at = place + (pfn & (CHUNK_LENGTH - 1));
+    const old = this.numbers[at] ?? 0;
+    this.numbers[at] = value;
     return old;
+  }
+
+  private addChunk(chunk: number): number {
+    if (chunk >= this.places.length) {
+      let { length } = this.places;
+      while (length <= chunk) length *= 2;
+      this.places = grown(this.places, new Int32Array(length));
+    }
+    if (this.end === this.numbers.length) {
+      this.numbers = grown(this.numbers, new Int32Array(this.end * 2));
+    }
+    const place = this.end;
+    this.places[chunk] = place;
+    this.end += CHUNK_LENGTH;
+    return place;
   }
 }

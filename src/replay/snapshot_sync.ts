@@ -29,17 +29,19 @@ export class SnapshotSync implements ComparisonListener {
     this.pages = pages;
     this.unplaced = unplaced;
     this.openMerges = pages.ksm.takeOpen();
+    pages.identity.beginListed();
   }
 
   missing(pid: number, vpn: number, pfn: number): void {
     if (this.unplaced.has(pfn)) this.added.push({ pid, vpn, pfn });
   }
 
-  present(pid: number, vpn: number, page: number, pfn: number): void {
+  present(pid: number, vpn: number, page: number, pfn: number): boolean {
     const { identity } = this.pages;
     const isOpen = this.openMerges.size > 0 && this.openMerges.get(pid)?.has(pfn) === true;
-    if (!isOpen) identity.bind(page, pfn);
-    else if (identity.find(pfn) !== page) this.merges.push({ pid, vpn, pfn });
+    if (!isOpen) return identity.bindListed(page, pfn);
+    if (identity.find(pfn) !== page) this.merges.push({ pid, vpn, pfn });
+    return false;
   }
 
   swapped(pid: number, vpn: number, page: number): void {
