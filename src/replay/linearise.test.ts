@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EventBatchBuilder } from '../trace/batch_builder.js';
 import { EVENT, FAULT_ERROR, type EventKind } from '../trace/event.js';
@@ -30,6 +31,19 @@ function steps(...events: readonly Event[]): string[] {
     if (queue.kind[slot] === STEP.fault) found.push(`fault ${a} gets ${d}`);
     if (queue.kind[slot] === STEP.call) found.push(`call ${queue.calls[slot]?.name}`);
     if (queue.kind[slot] === STEP.alloc) found.push(`page ${a}`);
+    lineariser.pop();
+  }
+  return found;
+}
+
+/** Takes every step that is ready. */
+function drained(lineariser: Lineariser): string[] {
+  const { queue } = lineariser;
+  const found: string[] = [];
+  for (let slot = lineariser.peek(); slot !== -1; slot = lineariser.peek()) {
+    const { kind, tid, eventIndex, a, d, calls } = queue;
+    const call = calls[slot]?.name ?? '';
+    found.push(`${kind[slot]} ${tid[slot]} ${eventIndex[slot]} ${a[slot]} ${d[slot]} ${call}`);
     lineariser.pop();
   }
   return found;
@@ -68,5 +82,56 @@ describe('Lineariser', () => {
         [EVENT.callExit, TID, 'mprotect', 0],
       ),
     ).toEqual(['fault 4096 gets -1', 'call mprotect', 'page 42']);
+  });
+
+  it('gives the same order whether events come one by one or in blocks', () => {
+    // Pauses longer than a fault may wait are frequent.
+    const event = fc.record({
+      kind: fc.constantFrom(
+        EVENT.faultUser,
+        EVENT.faultUser,
+        EVENT.pageAlloc,
+        EVENT.pageAlloc,
+        EVENT.rss,
+        EVENT.lock,
+        EVENT.unlock,
+        EVENT.callEnter,
+        EVENT.callExit,
+        EVENT.newTask,
+        EVENT.exit,
+      ),
+      tid: fc.integer({ min: 1, max: 4 }),
+      call: fc.constantFrom('mmap', 'clone', 'madvise', 'execve', 'read'),
+      a: fc.integer({ min: 1, max: 4 }),
+      c: fc.integer({ min: 0, max: 2 }),
+      pauseNs: fc.constantFrom(0, 1000, 40_000_000, 120_000_000),
+    });
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 60 }), fc.nat(12), (events, length) => {
+        const strings = new StringTable();
+        const builder = new EventBatchBuilder(Math.max(events.length, 1));
+        let timeNs = 0;
+        for (const { kind, tid, call, a, c, pauseNs } of events) {
+          timeNs += pauseNs;
+          builder.push(kind, timeNs, 0, tid, strings.intern(call), a, USER_WRITE, c);
+        }
+        const batch = builder.take();
+        const single = new Lineariser(strings);
+        const expected: string[] = [];
+        for (let row = 0; row < batch.length; row += 1) {
+          single.push(batch, row);
+          expected.push(...drained(single));
+        }
+        const blocks = new Lineariser(strings);
+        const found: string[] = [];
+        for (let row = 0; row < batch.length;) {
+          row = blocks.pushRows(batch, row, Math.min(row + 1 + length, batch.length));
+          found.push(...drained(blocks));
+        }
+        expect(found).toEqual(expected);
+        expect(blocks.queue.length).toBe(single.queue.length);
+      }),
+      { seed: 11, numRuns: 500 },
+    );
   });
 });

@@ -45,6 +45,25 @@ export class Lineariser {
     this.roles = new CallRoles(strings);
   }
 
+  /**
+   * Takes events in, from `row` on, until `end` or until a step that waits may have to wait no
+   * longer. Returns the first row that was not taken.
+   */
+  pushRows(batch: EventBatch, row: number, end: number): number {
+    for (let next = row; next < end; next += 1) {
+      this.push(batch, next);
+      if (this.mayBeOverdue(batch.timeNs[next] ?? 0)) return next + 1;
+    }
+    return end;
+  }
+
+  /** Whether `peek` might give up a step: none has stood longer than the first in the queue. */
+  private mayBeOverdue(nowNs: number): boolean {
+    const { queue } = this;
+    if (queue.length >= MOST_BEHIND_CALL) return true;
+    return nowNs - (queue.timeNs[queue.slot(queue.head)] ?? 0) > LONGEST_FAULT_NS;
+  }
+
   /** Takes one event in. */
   push(batch: EventBatch, row: number): void {
     const tid = batch.tid[row] ?? 0;

@@ -34,6 +34,12 @@ export interface ReplayResult {
 
 const MOST_MEMORY_PAGES = 2 ** 24;
 /**
+ * Events that are put in order before their steps are applied: both loops then find what they need
+ * in the cache. Steps of a block take 20 KiB.
+ */
+const BLOCK_EVENTS = 256;
+
+/**
  * Drives a machine through a recording: its system calls, faults, forks and exits, in the order in
  * which they took effect, and compares at every snapshot.
  */
@@ -153,8 +159,9 @@ class Run {
 
   /** Returns whether more events are wanted. */
   private takeRows(batch: EventBatch, from: number, end: number): boolean {
-    for (let row = from; row < end; row += 1) {
-      this.lineariser.push(batch, row);
+    const { lineariser } = this;
+    for (let row = from; row < end;) {
+      row = lineariser.pushRows(batch, row, Math.min(row + BLOCK_EVENTS, end));
       if (!this.drain()) return false;
     }
     return true;
