@@ -66,18 +66,21 @@ export async function replayFrom(
 ): Promise<ReplayResult> {
   const started = performance.now();
   for (const name of [options.from, options.until]) checkSnapshot(recording, name);
-  const machine = replayMachine(recording, options.memoryPages ?? MOST_MEMORY_PAGES);
-  const lineariser = new Lineariser(recording.strings);
-  const layouts = await snapshots.layouts();
-  const driver = new ReplayDriver(recording, machine, layouts, options.observers ?? []);
-  const run = new Run({ recording, snapshots, lineariser, driver }, options);
+  // All is asked for at once, in the order in which it is needed; a reader in another thread works
+  // while the machine is made.
+  const asked = snapshots.layouts();
+  asked.catch(() => {});
   const batches = recording.events();
+  let driver: ReplayDriver;
   let events = 0;
   try {
-    // Asked for before the pages of the snapshots, which are needed later.
     const first = batches.next();
     first.catch(() => {});
     snapshots.readAhead();
+    const machine = replayMachine(recording, options.memoryPages ?? MOST_MEMORY_PAGES);
+    driver = new ReplayDriver(recording, machine, await asked, options.observers ?? []);
+    const lineariser = new Lineariser(recording.strings);
+    const run = new Run({ recording, snapshots, lineariser, driver }, options);
     for (let next = await first; next.done !== true; next = await batches.next()) {
       const batch = next.value;
       await run.take(batch);

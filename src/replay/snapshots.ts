@@ -24,9 +24,13 @@ export class Snapshots {
   async layouts(): Promise<ReadonlyMap<string, SnapshotLayout>> {
     if (this.layoutsByName !== undefined) return this.layoutsByName;
     const layouts = new Map<string, SnapshotLayout>();
+    const { recording } = this;
+    // Asked for together, where it is another thread that reads.
+    const asked = recording.info.snapshots.map(({ name }) => recording.layout?.(name));
+    for (const layout of asked) layout?.catch(() => {});
     try {
-      for (const { name } of this.recording.info.snapshots) {
-        layouts.set(name, await this.layout(name));
+      for (const [i, { name }] of recording.info.snapshots.entries()) {
+        layouts.set(name, (await asked[i]) ?? (await this.whole(name)));
       }
     } catch (error) {
       await this.readAll();
@@ -57,11 +61,9 @@ export class Snapshots {
     return this.known.get(name);
   }
 
-  private async layout(name: string): Promise<SnapshotLayout | Snapshot> {
-    const { recording } = this;
-    if (recording.layout !== undefined) return recording.layout(name);
+  private async whole(name: string): Promise<Snapshot> {
     await this.start(name);
-    return this.known.get(name) ?? recording.snapshot(name);
+    return this.known.get(name) ?? this.recording.snapshot(name);
   }
 
   private start(name: string): Promise<void> {
