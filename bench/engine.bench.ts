@@ -1,7 +1,7 @@
 import { Machine } from '#rmap/kernel/machine.js';
 import { runToEnd } from '#rmap/kernel/op/prims.js';
 import type { Operation } from '#rmap/kernel/operation.js';
-import { findMappers } from '#rmap/kernel/rmap/find_mappers.js';
+import { visitMappers } from '#rmap/kernel/rmap/visit_mappers.js';
 import { type Benchmark, type Budget, type Trial, type Variant } from './harness.js';
 import { type KernelOperation, kernelVariants } from './kernel_variant.js';
 
@@ -231,7 +231,8 @@ const walk: Benchmark = {
         return {
           run() {
             let found = 0;
-            for (const pfn of pfns) found += runToEnd(findMappers(kernel, pfn, pfn)).length;
+            const count = (): void => void (found += 1);
+            for (const pfn of pfns) runToEnd(visitMappers(kernel, pfn, pfn, count));
             return found;
           },
           counters: () => ({ visited: kernel.work.rmapVmasVisited }),

@@ -22,7 +22,7 @@ export * from './rmap/anon_vma_chain.js';
 export * from './rmap/anon_vma_clone.js';
 export { AnonVma, AnonVmaChain } from './rmap/anon_vma_types.js';
 export * from './rmap/device_exclusive.js';
-export * from './rmap/find_mappers.js';
+export * from './rmap/visit_mappers.js';
 export * from './rmap/folio_anon_vma.js';
 export * from './rmap/folio_referenced.js';
 export * from './rmap/folio_rmap.js';

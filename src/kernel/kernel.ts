@@ -59,7 +59,7 @@ export class Kernel {
   readonly intervals = new IntervalPool();
   /** AVC of a row of `intervals` that is on an anon_vma tree. */
   readonly avcOfRow: Array<AnonVmaChain | undefined> = [];
-  /** VMA of a row of `intervals` that is on an i_mmap tree. */
+  /** VMA of a row of `intervals` that is on a tree of either kind. */
   readonly vmaOfRow: Array<Vma | undefined> = [];
   /**
    * By id; index 0 is unused. Freed objects stay (type-stable) with refcount 0.

@@ -2,9 +2,16 @@ import { NIL } from '../base/units.js';
 import type { Machine } from '../kernel/machine.js';
 import { folioPrecisePageMapcount, isAnonFolio, isKsmFolio } from '../kernel/phys/folio.js';
 import { PG_ANON_EXCLUSIVE } from '../kernel/phys/page_flags.js';
-import { KIND_MASK, KIND_SWAP, PTE_LEAF, PTE_PRESENT, PTE_SPECIAL } from '../kernel/pgtable/pte.js';
+import {
+  KIND_MASK,
+  KIND_SWAP,
+  PTE_LEAF,
+  PTE_PRESENT,
+  PTE_SPECIAL,
+  PTE_WRITE,
+} from '../kernel/pgtable/pte.js';
 import { runToEnd } from '../kernel/op/prims.js';
-import { findMappers } from '../kernel/rmap/find_mappers.js';
+import { type MapperVisitor, visitMappers } from '../kernel/rmap/visit_mappers.js';
 import { pageAt, walkEntries } from '../kernel/state/page_walk.js';
 import type { Mm } from '../kernel/vm/mm.js';
 
@@ -75,12 +82,18 @@ export function whoMaps(machine: Machine, process: number, page: number): PageMa
 /** Walks the reverse map of a folio and keeps the entries that show one page. */
 function mappersOf(machine: Machine, head: number, pfn: number): PageMapper[] {
   const processes = processesByMm(machine);
-  return runToEnd(findMappers(machine.kernel, head, pfn)).map((mapper) => ({
-    process: processes.get(mapper.vma.mm) ?? -1,
-    page: mapper.vpn - machine.regionStart,
-    level: mapper.isHuge ? 'pmd' : 'pte',
-    writable: mapper.isWritable,
-  }));
+  const { flags } = machine.kernel.pageTables;
+  const mappers: PageMapper[] = [];
+  const add: MapperVisitor = (vma, vpn, entry, isHuge) => {
+    mappers.push({
+      process: processes.get(vma.mm) ?? -1,
+      page: vpn - machine.regionStart,
+      level: isHuge ? 'pmd' : 'pte',
+      writable: ((flags[entry] ?? 0) & PTE_WRITE) !== 0,
+    });
+  };
+  runToEnd(visitMappers(machine.kernel, head, pfn, add));
+  return mappers;
 }
 
 function processesByMm(machine: Machine): Map<Mm, number> {

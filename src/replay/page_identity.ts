@@ -2,7 +2,7 @@ import { NIL } from '../base/units.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { runToEnd } from '../kernel/op/prims.js';
 import { folioPrecisePageMapcount } from '../kernel/phys/folio.js';
-import { findMappers } from '../kernel/rmap/find_mappers.js';
+import { type MapperVisitor, visitMappers } from '../kernel/rmap/visit_mappers.js';
 import type { Mm } from '../kernel/vm/mm.js';
 import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
 import { PagePairs } from './page_pairs.js';
@@ -98,10 +98,11 @@ export class PageIdentity {
   placesOf(page: number): PagePlace[] {
     const { kernel } = this;
     const places: PagePlace[] = [];
-    for (const { vma, vpn } of runToEnd(findMappers(kernel, kernel.memory.folioOf(page), page))) {
+    const add: MapperVisitor = (vma, vpn) => {
       const pid = this.pidOf(vma.mm);
       if (pid !== undefined) places.push({ pid, vpn });
-    }
+    };
+    runToEnd(visitMappers(kernel, kernel.memory.folioOf(page), page, add));
     return places;
   }
 

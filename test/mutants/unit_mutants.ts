@@ -249,7 +249,17 @@ const MIGRATE_MUTANTS: readonly UnitMutant[] = [
   },
 ];
 
+/** What a walk for mappings takes under the lock. */
+const IS_PRESENT =
+  'return (pteFlags & PTE_PRESENT) !== 0 || isDeviceEntry(pteFlags);\n}\n\nfunction isSameTable';
+
 const WALK_MUTANTS: readonly UnitMutant[] = [
+  {
+    name: 'a single page is found wherever it would be mapped',
+    file: WALK,
+    rule: '  if (kernel.pageTables.payload[pte] !== walk.pfn) return false;\n',
+    wrong: '',
+  },
   {
     name: 'the range ends one page early',
     file: WALK,
@@ -283,27 +293,26 @@ const WALK_MUTANTS: readonly UnitMutant[] = [
   {
     name: 'any entry that is not present passes for a migration entry',
     file: WALK,
-    rule: '    if (!isMigration(pteFlags)) return false;\n',
-    wrong: '    if ((pteFlags & PTE_PRESENT) !== 0) return false;\n',
+    rule: 'return isMigration(pteFlags);',
+    wrong: 'return (pteFlags & PTE_PRESENT) === 0;',
   },
   {
     name: 'migration entries are found beside present ones',
     file: WALK,
-    rule: '} else if ((pteFlags & PTE_PRESENT) === 0 && !isDeviceEntry(pteFlags)) {',
-    wrong:
-      '} else if ((pteFlags & PTE_PRESENT) === 0 && !isDeviceEntry(pteFlags) && !isMigration(pteFlags)) {',
+    rule: IS_PRESENT,
+    wrong: IS_PRESENT.replace('isDeviceEntry', 'isMigration(pteFlags) || isDeviceEntry'),
   },
   {
     name: 'entries of devices are passed over',
     file: WALK,
-    rule: '} else if ((pteFlags & PTE_PRESENT) === 0 && !isDeviceEntry(pteFlags)) {',
-    wrong: '} else if ((pteFlags & PTE_PRESENT) === 0) {',
+    rule: IS_PRESENT,
+    wrong: IS_PRESENT.replace(' || isDeviceEntry(pteFlags)', ''),
   },
   {
     name: 'entries of devices are looked at without the lock, and not again',
     file: WALK,
-    rule: 'return (pteFlags & PTE_PRESENT) !== 0 || isDeviceEntry(pteFlags);\n}\n\nfunction isSameTable',
-    wrong: 'return (pteFlags & PTE_PRESENT) !== 0;\n}\n\nfunction isSameTable',
+    rule: 'return (pteFlags & PTE_PRESENT) !== 0 || isDeviceEntry(pteFlags);\n}\n\n/** Whether such',
+    wrong: 'return (pteFlags & PTE_PRESENT) !== 0;\n}\n\n/** Whether such',
   },
   {
     name: 'a huge migration entry is found by a walk for present ones',
@@ -390,8 +399,8 @@ const REFERENCED_MUTANTS: readonly UnitMutant[] = [
   {
     name: 'a large folio is locked by the first page of it in a locked VMA',
     file: REFERENCED,
-    rule: 'const isWhole = isPmd || pages === 1 || lockedPtes === pages;',
-    wrong: 'const isWhole = isPmd || pages >= 1 || lockedPtes === pages;',
+    rule: 'const isWhole = isPmd || lockedPtes === walk.pageCount;',
+    wrong: 'const isWhole = isPmd || lockedPtes >= 1;',
   },
   {
     name: 'a folio across two tables is locked',

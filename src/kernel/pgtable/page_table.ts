@@ -9,7 +9,9 @@ const PUD_SHIFT_PAGES = 18;
 const PGD_SHIFT_PAGES = 27;
 
 /** Remembered descents; a power of two. */
-const WALK_CACHE_SLOTS = 64;
+const WALK_CACHE_SLOTS = 1024;
+/** Words of one: top node, block of 512 pages, PMD entry. Side by side, in one line of the cache. */
+const WALK_WORDS = 4;
 
 /**
  * All page tables of a machine: nodes of 512 entries in two parallel columns.
@@ -29,9 +31,7 @@ export class PageTables {
    * do: one fault descends four times. Only freeing a node can make an answer wrong, so that
    * forgets them all.
    */
-  private readonly walkPgds = new Int32Array(WALK_CACHE_SLOTS).fill(NIL);
-  private readonly walkBlocks = new Int32Array(WALK_CACHE_SLOTS);
-  private readonly walkEntries = new Int32Array(WALK_CACHE_SLOTS);
+  private readonly walks = new Int32Array(WALK_CACHE_SLOTS * WALK_WORDS).fill(NIL);
   private hasWalks = false;
   /**
    * Empty nodes in store for the huge entries of each PMD table, by its node: see `deposit.ts`.
@@ -65,7 +65,7 @@ export class PageTables {
 
   private forgetWalks(): void {
     if (!this.hasWalks) return;
-    this.walkPgds.fill(NIL);
+    this.walks.fill(NIL);
     this.hasWalks = false;
   }
 
@@ -82,10 +82,12 @@ export class PageTables {
 
   /** PMD-table entry that covers `vpn`, or NIL if an upper level is empty or a leaf. */
   findPmd(pgd: number, vpn: number): number {
+    const { walks } = this;
     const block = (vpn / ENTRIES_PER_TABLE) | 0;
-    const slot = (block ^ pgd) & (WALK_CACHE_SLOTS - 1);
-    return this.walkPgds[slot] === pgd && this.walkBlocks[slot] === block
-      ? this.walkEntries[slot]
+    // The tables of a process mostly take four nodes: slots between are for neighbouring blocks.
+    const slot = ((pgd + block) & (WALK_CACHE_SLOTS - 1)) * WALK_WORDS;
+    return walks[slot] === pgd && walks[slot + 1] === block
+      ? walks[slot + 2]
       : this.walkToPmd(pgd, vpn, block, slot);
   }
 
@@ -93,9 +95,10 @@ export class PageTables {
     const pud = this.findPud(pgd, vpn);
     if (pud === NIL || (this.flags[pud] & PTE_TABLE) === 0) return NIL;
     const pmd = this.payload[pud] * ENTRIES_PER_TABLE + ((vpn >>> 9) & 511);
-    this.walkPgds[slot] = pgd;
-    this.walkBlocks[slot] = block;
-    this.walkEntries[slot] = pmd;
+    const { walks } = this;
+    walks[slot] = pgd;
+    walks[slot + 1] = block;
+    walks[slot + 2] = pmd;
     this.hasWalks = true;
     return pmd;
   }

@@ -27,14 +27,17 @@ export const GUP_PIN_COUNTING_BIAS = 1024;
 
 /** Allocation order; 0 for a small folio. @kernel folio_order */
 export function folioOrder(kernel: Kernel, head: number): number {
-  return (kernel.memory.flags[head] & PG_HEAD) === 0
-    ? 0
-    : kernel.large.order[largeRow(kernel, head)];
+  return (kernel.memory.flags[head] & PG_HEAD) === 0 ? 0 : largeOrder(kernel, head);
+}
+
+/** Apart from those above, which every walk asks of small folios, so that they stay in line. */
+function largeOrder(kernel: Kernel, head: number): number {
+  return kernel.large.order[largeRow(kernel, head)];
 }
 
 /** @kernel folio_nr_pages */
 export function folioPageCount(kernel: Kernel, head: number): number {
-  return 1 << folioOrder(kernel, head);
+  return (kernel.memory.flags[head] & PG_HEAD) === 0 ? 1 : 1 << largeOrder(kernel, head);
 }
 
 /** Whether the folio belongs to an anon_vma or a KSM node. @kernel folio_test_anon */

@@ -154,7 +154,7 @@ function visitVmas(
   run: AnonRun,
   visit: (vma: Vma, from: number, to: number) => void,
 ): void {
-  const { intervals, avcOfRow, work } = kernel;
+  const { intervals, vmaOfRow, work } = kernel;
   const { index } = kernel.memory;
   const { heads, length, anonVma } = run;
   if (anonVma === undefined) fail('a run of folios has no anon_vma');
@@ -162,7 +162,7 @@ function visitVmas(
   const last = index[heads[length - 1]];
   let row = intervals.iterFirst(anonVma.tree, first, last);
   while (row !== NIL && run.walkedCount > 0) {
-    const vma = avcOfRow[row]?.vma;
+    const vma = vmaOfRow[row];
     if (vma === undefined) fail(`row ${row} of an anon_vma tree has no VMA`);
     const { pgoff, lastPgoff } = vma;
     let from = 0;

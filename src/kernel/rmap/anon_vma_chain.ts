@@ -1,6 +1,7 @@
 import { fail } from '../../base/errors.js';
 import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
+import { setOwner } from '../vm/row_owner.js';
 import type { Vma } from '../vm/vma.js';
 import { AnonVmaChain, type AnonVma } from './anon_vma_types.js';
 
@@ -17,10 +18,8 @@ export function avcLink(kernel: Kernel, vma: Vma, anonVma: AnonVma): void {
 /** Puts an edge into its anon_vma's tree, behind equal keys. @kernel anon_vma_interval_tree_insert */
 export function avcInsert(kernel: Kernel, avc: AnonVmaChain): void {
   const { vma, row } = avc;
-  const { avcOfRow } = kernel;
-  // Never leaves a hole, so that the array stays a plain one.
-  while (avcOfRow.length < row) avcOfRow.push(undefined);
-  avcOfRow[row] = avc;
+  setOwner(kernel.avcOfRow, row, avc);
+  setOwner(kernel.vmaOfRow, row, vma);
   kernel.intervals.insert(avc.anonVma.tree, row, vma.pgoff, vma.lastPgoff);
 }
 
@@ -28,6 +27,7 @@ export function avcInsert(kernel: Kernel, avc: AnonVmaChain): void {
 export function avcRemove(kernel: Kernel, avc: AnonVmaChain): void {
   kernel.intervals.remove(avc.anonVma.tree, avc.row);
   kernel.avcOfRow[avc.row] = undefined;
+  kernel.vmaOfRow[avc.row] = undefined;
 }
 
 /** Gives the row of an edge back that is in no tree. @kernel anon_vma_chain_free */

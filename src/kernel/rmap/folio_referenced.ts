@@ -2,13 +2,7 @@
 import { NIL, PAGES_PER_PMD } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
-import {
-  folioMapcount,
-  folioMaybeMappedShared,
-  folioPageCount,
-  isAnonFolio,
-  isKsmFolio,
-} from '../phys/folio.js';
+import { folioMapcount, folioMaybeMappedShared, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { mlockVmaFolio } from '../phys/mlock.js';
 import { PG_IDLE, PG_LOCKED, PG_SWAPBACKED, PG_YOUNG } from '../phys/page_flags.js';
 import { PTE_PRESENT, PTE_YOUNG } from '../pgtable/pte.js';
@@ -110,7 +104,6 @@ function* referencedOne(
 ): Op<boolean> {
   const { walk } = arg;
   const { flags } = kernel.memory;
-  const pages = folioPageCount(kernel, head);
   let referenced = 0;
   let lockedPtes = 0;
   walk.beginFolio(kernel, head, vma, vpn, 0);
@@ -119,7 +112,7 @@ function* referencedOne(
     arg.mapcount -= 1;
     if ((vma.flags & VM_LOCKED) !== 0) {
       lockedPtes += 1;
-      const isWhole = isPmd || pages === 1 || lockedPtes === pages;
+      const isWhole = isPmd || lockedPtes === walk.pageCount;
       // A folio that is locked as a whole in one table gets its lock back, should it be lost.
       if (!isWhole || (!isPmd && (walk.flags & PVMW_PGTABLE_CROSSED) !== 0)) continue;
       mlockVmaFolio(kernel, head, vma);

@@ -94,6 +94,7 @@ export function notifyRangeEnd(
 
 /** Whether a secondary user accessed the pages since it was last asked. */
 export function notifyClearYoung(kernel: Kernel, mm: Mm, start: number, end: number): boolean {
+  if (kernel.notifiers.isEmpty) return false;
   let isYoung = false;
   for (const notifier of kernel.notifiers.of(mm)) {
     if (notifier.clearYoung?.(mm, start, end) === true) isYoung = true;

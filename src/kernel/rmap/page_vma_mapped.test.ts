@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { RmapFixture } from '../../../test/support/rmap_fixture.js';
 import { NIL } from '../../base/units.js';
 import { runToEnd } from '../op/prims.js';
-import { KIND_DEVICE_EXCLUSIVE, KIND_MIGRATION_READ, KIND_SWAP, PTE_LEAF } from '../pgtable/pte.js';
+import {
+  KIND_DEVICE_EXCLUSIVE,
+  KIND_MIGRATION_READ,
+  KIND_SWAP,
+  PTE_LEAF,
+  PTE_PRESENT,
+} from '../pgtable/pte.js';
 import {
   pageVmaMappedWalk,
   PageVmaMappedWalk,
@@ -86,6 +92,30 @@ describe('PTEs', () => {
     const walk = new PageVmaMappedWalk();
     walk.begin(head + 3, 2, f.kernel.memory.index[head] + 3, f.vma(16), f.vpn(19), 0);
     expect(found(f, walk)).toBe('19');
+  });
+
+  it('behind the wanted pages are passed over, wherever those are mapped', () => {
+    const f = large();
+    const head = f.folio(16);
+    const walk = new PageVmaMappedWalk();
+    walk.begin(head + 3, 2, f.kernel.memory.index[head] + 4, f.vma(16), f.vpn(20), 0);
+    expect(found(f, walk)).toBe('20');
+  });
+
+  it.each([
+    ['swap', KIND_SWAP, 0, ''],
+    ['migration', KIND_MIGRATION_READ, 0, ''],
+    ['device-exclusive', KIND_DEVICE_EXCLUSIVE, 0, '3'],
+    ['swap', KIND_SWAP, PVMW_MIGRATION, ''],
+    ['migration', KIND_MIGRATION_READ, PVMW_MIGRATION, '3'],
+    ['present', PTE_PRESENT, PVMW_MIGRATION, ''],
+  ])('of a single page: %s entries (%i, walk %i)', (_kind, kind, flags, pages) => {
+    const f = new RmapFixture();
+    f.map(0, 8);
+    f.write(0, 8, 7);
+    const pfn = f.pfn(3);
+    turnInto(f, 3, kind);
+    expect(found(f, begin(f, pfn, 3, flags))).toBe(pages);
   });
 
   it('of device-exclusive memory count as mappings', () => {

@@ -101,13 +101,13 @@ function* rmapWalkAnon<Arg>(
 ): Op<void> {
   const anonVma = isLocked ? folioAnonVma(kernel, head) : yield* lockAnonVma(kernel, head, control);
   if (anonVma === undefined) return;
-  const { intervals, avcOfRow } = kernel;
+  const { intervals, vmaOfRow } = kernel;
   const pageCount = folioPageCount(kernel, head);
   const first = kernel.memory.index[head];
   const last = first + pageCount - 1;
   let row = intervals.iterFirst(anonVma.tree, first, last);
   while (row !== NIL) {
-    const vma = avcOfRow[row]?.vma;
+    const vma = vmaOfRow[row];
     if (vma === undefined) fail(`row ${row} of an anon_vma tree has no VMA`);
     const vpn = vmaAddress(vma, first, pageCount);
     if (vpn < 0) fail(`folio ${head} is not in a VMA that its anon_vma's tree names`);
@@ -226,11 +226,11 @@ function* walkKsmItem<Arg>(
   anonVma: AnonVma,
   seeksForks: boolean,
 ): Op<boolean> {
-  const { intervals, avcOfRow } = kernel;
+  const { intervals, vmaOfRow } = kernel;
   const { vpn } = item;
   let row = intervals.iterFirst(anonVma.tree, 0, LAST_PGOFF);
   while (row !== NIL) {
-    const vma = avcOfRow[row]?.vma;
+    const vma = vmaOfRow[row];
     if (vma === undefined) fail(`row ${row} of an anon_vma tree has no VMA`);
     const isWanted = vpn >= vma.start && vpn < vma.end && (vma.mm === item.mm) !== seeksForks;
     if (isWanted && !(yield* visitVma(kernel, head, control, vma, vpn))) return false;

@@ -5,6 +5,7 @@ import type { Kernel } from '../kernel.js';
 import { downWrite, upWrite, type Op } from '../op/prims.js';
 import type { AddressSpace } from './address_space.js';
 import type { Vma } from './vma.js';
+import { setOwner } from './row_owner.js';
 
 /** A new VMA holds its file and goes on the file's tree, if it has one. @kernel vma_link_file */
 export function* linkFile(kernel: Kernel, vma: Vma): Op<void> {
@@ -28,7 +29,7 @@ export function* linkFileAfter(kernel: Kernel, vma: Vma, parent: Vma): Op<void> 
   const row = kernel.intervals.alloc();
   vma.sharedRow = row;
   yield* downWrite(mapping.iMmapRwsem);
-  setVmaOfRow(kernel, row, vma);
+  setOwner(kernel.vmaOfRow, row, vma);
   kernel.intervals.insertAfter(mapping.iMmap, row, parent.sharedRow, vma.lastPgoff);
   yield* upWrite(mapping.iMmapRwsem);
 }
@@ -60,7 +61,7 @@ export function* putMapping(kernel: Kernel, mapping: AddressSpace): Op<void> {
 /** The i_mmap lock is held for write; behind equal keys. @kernel vma_interval_tree_insert */
 export function fileTreeInsert(kernel: Kernel, vma: Vma): void {
   if (vma.file === undefined) return;
-  setVmaOfRow(kernel, vma.sharedRow, vma);
+  setOwner(kernel.vmaOfRow, vma.sharedRow, vma);
   kernel.intervals.insert(vma.file.mapping.iMmap, vma.sharedRow, vma.pgoff, vma.lastPgoff);
 }
 
@@ -96,11 +97,4 @@ function vmaAt(kernel: Kernel, row: number): Vma | undefined {
   const vma = kernel.vmaOfRow[row];
   if (vma === undefined) fail(`row ${row} is on an i_mmap tree but belongs to no VMA`);
   return vma;
-}
-
-function setVmaOfRow(kernel: Kernel, row: number, vma: Vma): void {
-  const { vmaOfRow } = kernel;
-  // Never leaves a hole, so that the array stays a plain one.
-  while (vmaOfRow.length < row) vmaOfRow.push(undefined);
-  vmaOfRow[row] = vma;
 }
