@@ -1,7 +1,7 @@
 import { NIL, PAGE_SIZE_BYTES, TASK_SIZE_PAGES } from '../base/units.js';
 import type { Machine } from '../kernel/machine.js';
 import type { Operation, OperationResult } from '../kernel/operation.js';
-import { MM_ANONPAGES, findVma } from '../kernel/vm/mm.js';
+import { MM_ANONPAGES, findVma, type Mm } from '../kernel/vm/mm.js';
 import { CLONE_FLAG, FAULT_ERROR, RSS_MEMBER, snapshotMark } from '../trace/event.js';
 import type { Recording } from '../trace/recording.js';
 import type { Snapshot, SnapshotLayout } from '../trace/snapshot.js';
@@ -42,6 +42,8 @@ export class ReplayDriver {
   private copied = false;
   private reused = false;
   private lastFaultTid = -1;
+  /** Where `lastFaultTid` had its fault. */
+  private lastFaultMm: Mm | undefined = undefined;
   /** Threads in snapshots that are still to come. */
   private expectedTids: Set<number> | undefined = undefined;
   private readonly comparer: SnapshotComparer;
@@ -297,9 +299,10 @@ export class ReplayDriver {
     if (result.ret !== 0) this.findings.faultsRefused += 1;
     this.lastFaultTid = tid;
     this.unplaced.faulted();
-    if (pfn !== -1) {
-      const mm = kernel.processes.get(process.pid)?.mm;
-      if (mm !== undefined) this.pages.endFault(tid, mm, vpn, pfn, queue.e[slot] ?? 0);
+    const mm = kernel.processes.get(process.pid)?.mm;
+    this.lastFaultMm = mm;
+    if (pfn !== -1 && mm !== undefined) {
+      this.pages.endFault(tid, mm, vpn, pfn, queue.e[slot] ?? 0);
     }
     if (isWrite && (error & FAULT_ERROR.present) !== 0) this.checkCopy(pfn !== -1);
   }
@@ -351,10 +354,8 @@ export class ReplayDriver {
       return;
     }
     if (!isOwn || this.lastFaultTid !== tid) return;
-    const process = this.tasks.find(tid);
-    if (process === undefined) return;
     this.lastFaultTid = -1;
-    const mm = this.machine.kernel.processes.get(process.pid)?.mm;
+    const mm = this.lastFaultMm;
     if (mm === undefined) return;
     this.findings.countersChecked += 1;
     if (mm.rss[MM_ANONPAGES] === queue.d[slot]) this.findings.countersAgree += 1;

@@ -34,9 +34,15 @@ export class TaskTable {
   /** Every process of the recording, in order of creation. */
   readonly all: ReplayProcess[] = [];
   private readonly living = new Map<number, ReplayProcess>();
+  /** What `find` found last: steps of a thread come in rows. */
+  private lastTid = -1;
+  private lastProcess: ReplayProcess | undefined = undefined;
 
   find(tid: number): ReplayProcess | undefined {
-    return this.processOfTid.get(tid);
+    if (tid === this.lastTid && this.lastProcess !== undefined) return this.lastProcess;
+    this.lastTid = tid;
+    this.lastProcess = this.processOfTid.get(tid);
+    return this.lastProcess;
   }
 
   /** The living process with this pid. */
@@ -67,7 +73,7 @@ export class TaskTable {
       endNs: -1,
       execNs: -1,
     };
-    this.processOfTid.set(pid, process);
+    this.setProcess(pid, process);
     this.living.set(pid, process);
     this.all.push(process);
     return process;
@@ -75,7 +81,7 @@ export class TaskTable {
 
   addThread(process: ReplayProcess, tid: number): void {
     process.threads.add(tid);
-    this.processOfTid.set(tid, process);
+    this.setProcess(tid, process);
   }
 
   /** Removes a thread; returns its process if it was the last one. */
@@ -83,7 +89,7 @@ export class TaskTable {
     const process = this.processOfTid.get(tid);
     if (process === undefined) return undefined;
     process.threads.delete(tid);
-    this.processOfTid.delete(tid);
+    this.setProcess(tid, undefined);
     if (process.threads.size > 0 && !isLast) return undefined;
     this.end(process, timeNs);
     return process;
@@ -91,7 +97,7 @@ export class TaskTable {
 
   /** Removes a process with all its threads. */
   end(process: ReplayProcess, timeNs: number): void {
-    for (const other of process.threads) this.processOfTid.delete(other);
+    for (const other of process.threads) this.setProcess(other, undefined);
     process.threads.clear();
     process.endNs = timeNs;
     this.living.delete(process.pid);
@@ -99,10 +105,16 @@ export class TaskTable {
 
   /** An exec leaves one thread, under the process's pid. */
   execThread(process: ReplayProcess, tid: number): void {
-    for (const other of process.threads) this.processOfTid.delete(other);
+    for (const other of process.threads) this.setProcess(other, undefined);
     process.threads.clear();
     this.addThread(process, process.pid);
-    if (tid !== process.pid) this.processOfTid.set(tid, process);
+    if (tid !== process.pid) this.setProcess(tid, process);
+  }
+
+  private setProcess(tid: number, process: ReplayProcess | undefined): void {
+    this.lastProcess = undefined;
+    if (process === undefined) this.processOfTid.delete(tid);
+    else this.processOfTid.set(tid, process);
   }
 }
 

@@ -48,7 +48,8 @@ export function* doAnonymousPage(
     head = yield* allocUserFolio(kernel, mm, order);
   }
   if (head === NIL) return VM_FAULT_OOM;
-  mapNewAnonFolio(kernel, vma, head, order, vpn - (vpn % 2 ** order), entry - (vpn % 2 ** order));
+  const behind = vpn & ((1 << order) - 1);
+  mapNewAnonFolio(kernel, vma, head, order, vpn - behind, entry - behind);
   return 0;
 }
 
@@ -65,7 +66,7 @@ export function mapNewAnonFolio(
   firstEntry: number,
 ): void {
   const { payload, flags } = kernel.pageTables;
-  const pages = 2 ** order;
+  const pages = 1 << order;
   folioAddNewAnonRmap(kernel, head, vma, firstVpn, true);
   folioAddLruVma(kernel, head, vma);
   if (pages > 1) folioGet(kernel, head, pages - 1);

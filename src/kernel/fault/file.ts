@@ -151,7 +151,7 @@ function mapFaultAround(
   const wantedIndex = linearPageIndex(vma, vpn);
   const wanted = wantedIndex < mapping.sizePages ? findCachedPage(mapping, wantedIndex) : NIL;
   if (wanted !== NIL && mapFolioByPmd(kernel, vma, vpn, wanted, false)) return true;
-  const from = Math.max(vpn - (vpn % FAULT_AROUND_PAGES), vma.start);
+  const from = Math.max(vpn - (vpn & (FAULT_AROUND_PAGES - 1)), vma.start);
   const to = Math.min(from + FAULT_AROUND_PAGES, vma.end, tableEnd(vpn));
   let first = NIL;
   for (let page = from; page < to; page += 1) {

@@ -226,8 +226,8 @@ export class Memory {
       const pfn = this.freeBlocks[have];
       if (pfn === NIL) continue;
       this.unlinkBlock(pfn, have);
-      for (let half = have - 1; half >= order; half -= 1) this.pushBlock(pfn + 2 ** half, half);
-      this.freePages -= 2 ** order;
+      for (let half = have - 1; half >= order; half -= 1) this.pushBlock(pfn + (1 << half), half);
+      this.freePages -= 1 << order;
       if (order === 0) {
         // Most allocations: a call of `fill` for one page would cost more than the rest.
         this.content[pfn] = this.blankWord;
