@@ -92,9 +92,9 @@ describe('comparison with a snapshot', () => {
       const listener: ComparisonListener = {
         missing: () => {},
         swapped: () => {},
-        present(_pid, vpn, page, pfn) {
-          heard.push(vpn);
-          return identity.bindListed(page, pfn);
+        present({ vpn, page, pfn }, row) {
+          heard.push(vpn[row] ?? -1);
+          return identity.bindListed(page[row] ?? -1, pfn[row] ?? -1);
         },
       };
       const found = new SnapshotComparer(machine).compare(snapshot, listener);

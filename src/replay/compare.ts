@@ -59,7 +59,8 @@ class SnapshotBijection {
 const BLOCK_PAGES = 256;
 
 /** Pages of one process as the kernel lists them, and what the machine has there. */
-class PageBlock {
+class PageBlock implements ListedPages {
+  pid = 0;
   length = 0;
   readonly vpn = new Float64Array(BLOCK_PAGES);
   readonly pfn = new Float64Array(BLOCK_PAGES);
@@ -88,7 +89,6 @@ class Comparison {
   private readonly bijection: SnapshotBijection | undefined;
   private readonly listener: ComparisonListener | undefined;
   private readonly block = new PageBlock();
-  private pid = 0;
   private pages: AnonymousPages | undefined = undefined;
   /** Listed pages of the process that the machine has. */
   private found = 0;
@@ -101,7 +101,7 @@ class Comparison {
 
   /** The runs that follow are of this process. */
   beginProcess(pid: number, mm: Mm | undefined): void {
-    this.pid = pid;
+    this.block.pid = pid;
     this.pages = mm === undefined ? undefined : new AnonymousPages(this.kernel, mm);
     this.found = 0;
   }
@@ -144,13 +144,10 @@ class Comparison {
   }
 
   private tell(listener: ComparisonListener, length: number): void {
-    const { block, pid } = this;
+    const { block } = this;
     for (let i = 0; i < length; i += 1) {
-      const own = block.page[i] ?? NO_PAGE;
-      const vpn = block.vpn[i] ?? 0;
-      const pfn = block.pfn[i] ?? 0;
-      if (own === NO_PAGE) listener.missing(pid, vpn, pfn);
-      else if (!listener.present(pid, vpn, own, pfn)) this.isOneToOne = false;
+      if (block.page[i] === NO_PAGE) listener.missing(block, i);
+      else if (!listener.present(block, i)) this.isOneToOne = false;
     }
   }
 
@@ -198,7 +195,8 @@ class Comparison {
 
   private note(kind: PageMismatch['kind'], row: number, machineMapcount: number): void {
     if (this.examples.length >= MOST_EXAMPLES) return;
-    const { block, pid } = this;
+    const { block } = this;
+    const { pid } = block;
     const vpn = block.vpn[row] ?? 0;
     const pfn = block.pfn[row] ?? 0;
     const mapcount = block.mapcount[row] ?? 0;
@@ -206,15 +204,27 @@ class Comparison {
   }
 }
 
-/** Hears of every anonymous page that the kernel lists. */
+/**
+ * Anonymous pages of one process that the kernel lists, as columns: a number of 36 bits would be an
+ * object of its own in every call.
+ */
+export interface ListedPages {
+  readonly pid: number;
+  readonly vpn: Float64Array;
+  readonly pfn: Float64Array;
+  /** The machine's page, `NO_PAGE` for none. */
+  readonly page: Int32Array;
+}
+
+/** Hears of every anonymous page that the kernel lists, by its row. */
 export interface ComparisonListener {
   /** The machine lacks it. */
-  missing(pid: number, vpn: number, pfn: number): void;
+  missing(pages: ListedPages, row: number): void;
   /**
-   * The machine has it as `page`. Returns whether this page and this frame were not listed with
-   * others before in the snapshot; false also if that is not known.
+   * The machine has it. Returns whether its page and its frame were not listed with others before
+   * in the snapshot; false also if that is not known.
    */
-  present(pid: number, vpn: number, page: number, pfn: number): boolean;
+  present(pages: ListedPages, row: number): boolean;
   /** The kernel has swapped it out, the machine maps it as `page`. */
   swapped(pid: number, vpn: number, page: number): void;
 }

@@ -1,6 +1,6 @@
 import type { Machine } from '../kernel/machine.js';
 import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
-import type { ComparisonListener } from './compare.js';
+import type { ComparisonListener, ListedPages } from './compare.js';
 import type { PageEvents } from './page_events.js';
 import type { PagePlace } from './page_identity.js';
 import type { UnplacedPages } from './unplaced_pages.js';
@@ -32,15 +32,19 @@ export class SnapshotSync implements ComparisonListener {
     pages.identity.beginListed();
   }
 
-  missing(pid: number, vpn: number, pfn: number): void {
-    if (this.unplaced.has(pfn)) this.added.push({ pid, vpn, pfn });
+  missing(pages: ListedPages, row: number): void {
+    const pfn = pages.pfn[row] ?? -1;
+    if (this.unplaced.has(pfn)) this.added.push(placeOf(pages, row));
   }
 
-  present(pid: number, vpn: number, page: number, pfn: number): boolean {
+  present(pages: ListedPages, row: number): boolean {
     const { identity } = this.pages;
+    const { pid } = pages;
+    const pfn = pages.pfn[row] ?? -1;
+    const page = pages.page[row] ?? NO_PAGE;
     const isOpen = this.openMerges.size > 0 && this.openMerges.get(pid)?.has(pfn) === true;
     if (!isOpen) return identity.bindListed(page, pfn);
-    if (identity.find(pfn) !== page) this.merges.push({ pid, vpn, pfn });
+    if (identity.find(pfn) !== page) this.merges.push(placeOf(pages, row));
     return false;
   }
 
@@ -61,4 +65,8 @@ export class SnapshotSync implements ComparisonListener {
     for (const place of this.gone) pages.swapOutAt(place);
     this.unplaced.clear();
   }
+}
+
+function placeOf({ pid, vpn, pfn }: ListedPages, row: number): FramePlace {
+  return { pid, vpn: vpn[row] ?? 0, pfn: pfn[row] ?? -1 };
 }
