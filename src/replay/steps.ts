@@ -86,44 +86,40 @@ export class StepQueue {
   }
 
   private grow(): void {
+    const { head } = this;
     const old = this.kind.length;
     const length = old * 2;
-    const order = new Int32Array(old);
-    for (let i = 0; i < old; i += 1) order[i] = (this.head + i) & (old - 1);
-    const moveBytes = (from: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
-      const to = new Uint8Array(length);
-      for (let i = 0; i < old; i += 1)
-        to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
-      return to;
-    };
-    const moveInts = (from: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> => {
-      const to = new Int32Array(length);
-      for (let i = 0; i < old; i += 1)
-        to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
-      return to;
-    };
-    const moveFloats = (from: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> => {
-      const to = new Float64Array(length);
-      for (let i = 0; i < old; i += 1)
-        to[(this.head + i) & (length - 1)] = from[order[i] ?? 0] ?? 0;
-      return to;
-    };
     const calls = new Array<CallRecord | undefined>(length).fill(undefined);
-    for (let i = 0; i < old; i += 1) {
-      calls[(this.head + i) & (length - 1)] = this.calls[order[i] ?? 0];
+    for (let at = head; at < head + old; at += 1) {
+      calls[at & (length - 1)] = this.calls[at & (old - 1)];
     }
     this.calls = calls;
-    this.kind = moveBytes(this.kind);
-    this.state = moveBytes(this.state);
-    this.tid = moveInts(this.tid);
-    this.text = moveInts(this.text);
-    this.timeNs = moveFloats(this.timeNs);
-    this.eventIndex = moveFloats(this.eventIndex);
-    this.a = moveFloats(this.a);
-    this.b = moveFloats(this.b);
-    this.c = moveFloats(this.c);
-    this.d = moveFloats(this.d);
-    this.e = moveFloats(this.e);
-    this.f = moveFloats(this.f);
+    this.kind = moved(this.kind, new Uint8Array(length), head);
+    this.state = moved(this.state, new Uint8Array(length), head);
+    this.tid = moved(this.tid, new Int32Array(length), head);
+    this.text = moved(this.text, new Int32Array(length), head);
+    this.timeNs = moved(this.timeNs, new Float64Array(length), head);
+    this.eventIndex = moved(this.eventIndex, new Float64Array(length), head);
+    this.a = moved(this.a, new Float64Array(length), head);
+    this.b = moved(this.b, new Float64Array(length), head);
+    this.c = moved(this.c, new Float64Array(length), head);
+    this.d = moved(this.d, new Float64Array(length), head);
+    this.e = moved(this.e, new Float64Array(length), head);
+    this.f = moved(this.f, new Float64Array(length), head);
   }
+}
+
+interface RingColumn<T> {
+  readonly length: number;
+  set(from: T, at: number): void;
+  subarray(from: number, to: number): T;
+}
+
+/** Moves a full ring whose first step is number `head` to a ring of twice the length. */
+function moved<T extends RingColumn<T>>(from: T, to: T, head: number): T {
+  const first = head & (from.length - 1);
+  const start = head & (to.length - 1);
+  to.set(from.subarray(first, from.length), start);
+  to.set(from.subarray(0, first), (start + from.length - first) & (to.length - 1));
+  return to;
 }
