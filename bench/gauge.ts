@@ -6,16 +6,16 @@
 
 /** What a benchmark asks of it; replaced in tests. */
 export interface CoreGauge {
-  /** Whether the core is undisturbed now. */
-  isQuiet(): boolean;
-  /** Waits until it is, for so many milliseconds at most. Returns whether it is. */
-  waitForQuiet(mostMs: number): boolean;
+  /** How many times as slow the core is now as an undisturbed one. */
+  disturbance(): number;
+  /** Waits until the core is undisturbed, so many milliseconds at most. Returns the disturbance. */
+  waitForQuiet(mostMs: number): number;
 }
 
 /** Hands the least reading from one process to those that it starts. */
 const LEAST_VARIABLE = 'RMAP_BENCH_GAUGE_NS';
-/** A reading above the least by this factor is a disturbed one; a shared core reads 1.4 to 2. */
-const QUIET_FACTOR = 1.15;
+/** An undisturbed core is at most this much slower than at best; a shared one reads 1.4 to 2. */
+export const QUIET = 1.15;
 /** Quiet readings in a row that make up a quiet core. */
 const QUIET_READINGS = 3;
 const PASSES = 16;
@@ -35,18 +35,18 @@ export class ThroughputGauge implements CoreGauge {
     process.env[LEAST_VARIABLE] = String(this.leastNs);
   }
 
-  isQuiet(): boolean {
-    return this.read() <= this.leastNs * QUIET_FACTOR;
+  disturbance(): number {
+    return this.read() / this.leastNs;
   }
 
-  waitForQuiet(mostMs: number): boolean {
+  waitForQuiet(mostMs: number): number {
     const endMs = performance.now() + mostMs;
     let readings = 0;
-    do {
-      readings = this.isQuiet() ? readings + 1 : 0;
-      if (readings === QUIET_READINGS) return true;
-    } while (performance.now() < endMs);
-    return false;
+    for (;;) {
+      const disturbance = this.disturbance();
+      readings = disturbance <= QUIET ? readings + 1 : 0;
+      if (readings === QUIET_READINGS || performance.now() >= endMs) return disturbance;
+    }
   }
 
   /** One reading, about 10 µs: independent sums, so that it is the core's width that counts. */

@@ -72,12 +72,12 @@ describe('runBenchmark', () => {
     expect(report.problems).toEqual(['b: 10.0 times faster than told, budget 11']);
   });
 
-  it('takes the rounds that nothing disturbed, if there are enough', async () => {
+  it('takes the rounds that nothing disturbed, and at least the five quietest', async () => {
     let rounds = 0;
     // Nothing disturbs rounds 3, 6, 9 and so on; the others take nine times as long.
-    const isQuiet = (): boolean => rounds % 3 === 0;
+    const disturbance = (): number => (rounds % 3 === 0 ? 1 : 1.5);
     const { benchmark, options } = setup({ a: () => ((rounds += 1) % 3 === 0 ? 100 : 900) });
-    const gauge = { isQuiet, waitForQuiet: () => true };
+    const gauge = { disturbance, waitForQuiet: () => 1 };
     const only = { ...benchmark, sizes: [10] };
     const many = await runBenchmark(only, { ...options, timeMs: 0.02, gauge });
     expect(many.measurements[0]).toMatchObject({
@@ -86,22 +86,23 @@ describe('runBenchmark', () => {
       medianNsPerItem: 10,
     });
     rounds = 0;
-    const few = await runBenchmark(only, { ...options, timeMs: 0.005, gauge });
-    expect(few.measurements[0]).toMatchObject({ quietRounds: 3, medianNsPerItem: 90 });
+    const few = await runBenchmark(only, { ...options, timeMs: 0.002, gauge });
+    expect(few.measurements[0]).toMatchObject({ rounds: 5, quietRounds: 2, medianNsPerItem: 90 });
   });
 
   it('waits for a quiet core before each round, but not before long ones', async () => {
-    let waits = 0;
-    const waitForQuiet = (): boolean => (waits += 1) > 0;
-    const gauge = { isQuiet: () => true, waitForQuiet };
+    const waitedMs: number[] = [];
+    const waitForQuiet = (mostMs: number): number => waitedMs.push(mostMs);
+    const gauge = { disturbance: () => 1, waitForQuiet };
     const short = setup({ a: () => 100 });
-    const only = { ...short.benchmark, sizes: [10] };
-    const report = await runBenchmark(only, { ...short.options, gauge });
-    expect(report.measurements[0]?.quietRounds).toBe(waits);
-    waits = 0;
+    const options = { ...short.options, timeMs: 30, gauge };
+    await runBenchmark({ ...short.benchmark, sizes: [10] }, options);
+    expect(waitedMs).toHaveLength(200);
+    expect(Math.min(...waitedMs)).toBe(30);
+    waitedMs.length = 0;
     const long = setup({ a: () => 11e6 });
-    await runBenchmark({ ...long.benchmark, sizes: [10] }, { ...long.options, gauge });
-    expect(waits).toBe(1);
+    await runBenchmark({ ...long.benchmark, sizes: [10] }, { ...long.options, timeMs: 30, gauge });
+    expect(waitedMs).toEqual([30, 0, 0, 0, 0]);
   });
 
   it('does not count what a variant takes before it is warm', async () => {

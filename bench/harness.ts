@@ -2,11 +2,11 @@
  * Benchmarks that can be believed: variants run interleaved in one process, every round returns a
  * hash of its result, and work counters say what was done. Times are reported as minimum and
  * median per item. The median is that of the rounds during which nothing else slowed the core down
- * (`gauge.ts`), which short rounds wait for; where there are too few of them, that of the quietest
- * of three runs. Another program's core is not watched: the least time of both is compared then.
+ * (`gauge.ts`), which short rounds wait for; where there are too few of them, that of the least
+ * disturbed. Another program's core is not watched: the least time of both is compared then.
  * Across programs only the ratio means anything.
  */
-import type { CoreGauge } from './gauge.js';
+import { type CoreGauge, QUIET } from './gauge.js';
 
 /** One way of doing the work, prepared for one size. */
 export interface Trial {
@@ -63,7 +63,7 @@ export interface Measurement {
   /** Whether its times come from a clock of its own. */
   readonly isOtherProgram: boolean;
   readonly minNsPerItem: number;
-  /** Of the quiet rounds, or of the quietest run. */
+  /** Of the quiet rounds, or of the least disturbed. */
   readonly medianNsPerItem: number;
   /** Rounds during which the core was undisturbed. */
   readonly quietRounds: number;
@@ -103,7 +103,7 @@ const MOST_RUNS = 3;
 const MIN_QUIET_ROUNDS = 5;
 /** Longest wait for a quiet core before one round, in milliseconds. */
 const MOST_WAIT_MS = 50;
-/** Longer rounds are not quiet from end to end: they do not wait. */
+/** Longer rounds are hardly quiet from end to end: they do not wait. */
 const MOST_QUIET_ROUND_NS = 10e6;
 /** A quick variant may do as many rounds while the slowest does one. */
 const MOST_ROUNDS_IN_TURN = 8;
@@ -121,12 +121,16 @@ export async function runBenchmark(benchmark: Benchmark, options: RunOptions): P
   return { name: benchmark.name, item: benchmark.item, measurements, slope, problems };
 }
 
+interface Round {
+  readonly elapsedNs: number;
+  /** The higher reading of the gauge before and after it; 0 if nobody watched. */
+  readonly disturbance: number;
+}
+
 interface Lane {
   readonly variant: Variant;
   readonly trial: Trial;
-  readonly elapsedNs: number[];
-  /** Those of the rounds that nothing disturbed. */
-  readonly quietNs: number[];
+  readonly rounds: Round[];
   /** Time spent on its rounds, whatever clock they have. */
   spentNs: number;
   /** Time of its last round with all that belongs to it. */
@@ -146,45 +150,42 @@ async function measure(
     .map((variant) => ({
       variant,
       trial: variant.setup(size),
-      elapsedNs: [],
-      quietNs: [],
+      rounds: [],
       spentNs: 0,
       lastNs: 0,
       hash: undefined,
     }));
   let isCounted = false;
   let waitedNs = 0;
-  /** Waiting may take as long as the rounds. */
-  const waitForQuiet = (lane: Lane): boolean => {
-    const { gauge } = options;
-    if (gauge === undefined || (lane.elapsedNs.at(-1) ?? 0) > MOST_QUIET_ROUND_NS) return false;
-    const mostMs = Math.min(MOST_WAIT_MS, options.timeMs - waitedNs / 1e6);
+  /** Waits for a quiet core, in sum as long as the rounds may take. Returns the disturbance. */
+  const waitForQuiet = (gauge: CoreGauge, lane: Lane): number => {
+    const isLong = (lane.rounds.at(-1)?.elapsedNs ?? 0) > MOST_QUIET_ROUND_NS;
+    const leftMs = options.timeMs - waitedNs / 1e6;
     const startNs = nowNs();
-    const isQuiet = mostMs > 0 ? gauge.waitForQuiet(mostMs) : gauge.isQuiet();
+    const disturbance = gauge.waitForQuiet(isLong ? 0 : Math.min(MOST_WAIT_MS, leftMs));
     waitedNs += nowNs() - startNs;
-    return isQuiet;
+    return disturbance;
   };
   /** Rounds until the compiler has seen enough; one for work that another process does. */
   const warmUp = async (lane: Lane, warmUpMs: number): Promise<void> => {
     const endNs = nowNs() + warmUpMs * 1e6;
     do await runRound(lane);
     while (lane.trial.elapsedNs === undefined && nowNs() < endNs);
-    lane.elapsedNs.length = 0;
-    lane.quietNs.length = 0;
+    lane.rounds.length = 0;
     lane.spentNs = 0;
   };
   const runRound = async (lane: Lane): Promise<void> => {
     const beginNs = nowNs();
     lane.trial.prepare?.();
     const isWatched = isCounted && lane.trial.elapsedNs === undefined;
-    const isQuiet = isWatched && waitForQuiet(lane);
+    const gauge = isWatched ? options.gauge : undefined;
+    const before = gauge === undefined ? 0 : waitForQuiet(gauge, lane);
     const startNs = nowNs();
     const result = lane.trial.run();
     const hash = typeof result === 'number' ? result : await result;
     const endNs = nowNs();
     const elapsedNs = lane.trial.elapsedNs?.() ?? endNs - startNs;
-    lane.elapsedNs.push(elapsedNs);
-    if (isQuiet && options.gauge?.isQuiet() === true) lane.quietNs.push(elapsedNs);
+    lane.rounds.push({ elapsedNs, disturbance: Math.max(before, gauge?.disturbance() ?? 0) });
     lane.spentNs += endNs - startNs;
     lane.lastNs = endNs - beginNs;
     if (lane.hash !== undefined && lane.hash !== hash) {
@@ -221,22 +222,31 @@ async function measure(
 }
 
 function summarise(lane: Lane, size: number): Measurement {
-  const { variant, trial, elapsedNs, quietNs, hash } = lane;
+  const { variant, trial, rounds, hash } = lane;
+  const elapsedNs = rounds.map((round) => round.elapsedNs);
+  const isWatched = rounds.some(({ disturbance }) => disturbance > 0);
   return {
     variant: variant.name,
     size,
-    rounds: elapsedNs.length,
+    rounds: rounds.length,
     isOtherProgram: trial.elapsedNs !== undefined,
     minNsPerItem: Math.min(...elapsedNs) / size,
-    medianNsPerItem: typicalNs(elapsedNs, quietNs) / size,
-    quietRounds: quietNs.length,
+    medianNsPerItem: (isWatched ? quietMedian(rounds) : quietestMedian(elapsedNs)) / size,
+    quietRounds: isWatched ? rounds.filter(isQuiet).length : 0,
     hash: ((hash ?? 0) >>> 0).toString(16).padStart(8, '0'),
     counters: trial.counters?.() ?? {},
   };
 }
 
-function typicalNs(elapsedNs: readonly number[], quietNs: readonly number[]): number {
-  return quietNs.length < MIN_QUIET_ROUNDS ? quietestMedian(elapsedNs) : medianOf(quietNs);
+function isQuiet({ disturbance }: Round): boolean {
+  return disturbance <= QUIET;
+}
+
+/** Of the rounds that nothing disturbed, or of the few that were least disturbed. */
+function quietMedian(rounds: readonly Round[]): number {
+  const count = Math.max(MIN_QUIET_ROUNDS, rounds.filter(isQuiet).length);
+  const quietest = rounds.toSorted((a, b) => a.disturbance - b.disturbance).slice(0, count);
+  return medianOf(quietest.map(({ elapsedNs }) => elapsedNs));
 }
 
 function medianOf(values: readonly number[]): number {
