@@ -1,7 +1,7 @@
 import { NIL } from '../../base/units.js';
 import { EFAULT } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { downRead, upRead, type Op } from '../op/prims.js';
+import { canInterleave, downRead, upRead, type Op } from '../op/prims.js';
 import { folioGet, folioPut, isAnonFolio } from '../phys/folio.js';
 import { getAnonVma, putAnonVma } from '../rmap/anon_vma.js';
 import { findVma } from '../vm/mm.js';
@@ -24,16 +24,12 @@ import { breakKsm } from './unmerge.js';
  */
 export function* cmpAndMergePage(kernel: Kernel, item: KsmRmapItem, page: number): Op<void> {
   const { memory, ksm, knobs } = kernel;
+  if (isOnlyNoted(kernel, item, page)) return;
   let node = ksm.nodeOf(page);
-  if (node !== undefined && item.node === node) return;
   yield* removeItemFromTree(kernel, item);
   const content = memory.content[page];
   if (node === undefined) {
-    // Only a page that was the same in the last pass is worth it. Linux compares checksums.
-    if (item.checksum !== content) {
-      item.checksum = content;
-      return;
-    }
+    if (isChanged(item, content)) return;
     if (knobs.ksmZeroPages && content === 0) {
       if (yield* tryToMergeWithZeroPage(kernel, item, page)) return;
     }
@@ -44,10 +40,28 @@ export function* cmpAndMergePage(kernel: Kernel, item: KsmRmapItem, page: number
     return;
   }
   // A page that came through fork joins above the limit of sharing too: it is mapped already.
-  folioGet(kernel, node.pfn);
+  if (canInterleave) folioGet(kernel, node.pfn);
   const failed = yield* tryToMergeWithKsmPage(kernel, item, page, node.pfn);
   if (failed === 0) stableTreeAppend(item, node);
-  folioPut(kernel, node.pfn);
+  if (canInterleave) folioPut(kernel, node.pfn);
+}
+
+/**
+ * Whether the item's page is merged already, or is no candidate yet, which the item notes: the step
+ * of most pages.
+ */
+export function isOnlyNoted(kernel: Kernel, item: KsmRmapItem, page: number): boolean {
+  const node = kernel.ksm.nodeOf(page);
+  if (node !== undefined) return item.node === node;
+  if (item.node !== undefined || item.unstablePass !== -1) return false;
+  return isChanged(item, kernel.memory.content[page]);
+}
+
+/** Only a page that was the same in the last pass is worth it. Linux compares checksums. */
+function isChanged(item: KsmRmapItem, content: number): boolean {
+  if (item.checksum === content) return false;
+  item.checksum = content;
+  return true;
 }
 
 /** Returns whether the page needs no other try. @kernel try_to_merge_with_zero_page */

@@ -2,7 +2,15 @@ import { NIL } from '../../base/units.js';
 import { EFAULT } from '../errno.js';
 import { presentFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
-import { downWrite, fullBarrier, readPoint, upWrite, writePoint, type Op } from '../op/prims.js';
+import {
+  canInterleave,
+  downWrite,
+  fullBarrier,
+  readPoint,
+  upWrite,
+  writePoint,
+  type Op,
+} from '../op/prims.js';
 import { folioGet, folioMapcount, folioPut, isAnonFolio, isKsmFolio } from '../phys/folio.js';
 import { drainMlock } from '../phys/mlock.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
@@ -35,7 +43,10 @@ export function* tryToMergeOnePage(
   const head = memory.folioOf(page);
   if (!isAnonFolio(kernel, head) || isKsmFolio(kernel, head)) return -EFAULT;
   if (memory.isLarge(head) && (yield* splitForKsm(kernel, head, page)) !== 0) return -EFAULT;
-  const pte = yield* writeProtectPage(kernel, vma, vpn, page);
+  yield* downWrite(vma.mm.pageTableLock);
+  const entry = mappingEntry(kernel, vma, vpn, page);
+  const pte = entry === NIL ? 0 : yield* writeProtectPage(kernel, vma, vpn, page, entry);
+  yield* upWrite(vma.mm.pageTableLock);
   if (pte === 0) return -EFAULT;
   if (target === NIL) {
     // No node yet: the caller makes it when the other page is merged too.
@@ -46,7 +57,7 @@ export function* tryToMergeOnePage(
     return 0;
   }
   if (memory.content[page] !== memory.content[target]) return -EFAULT;
-  return yield* replacePage(kernel, vma, vpn, page, target, pte);
+  return yield* replacePage(kernel, vma, vpn, page, target, entry, pte);
 }
 
 /**
@@ -62,22 +73,19 @@ export function* splitForKsm(kernel: Kernel, head: number, page: number): Op<num
 }
 
 /**
- * Makes the entry read-only and clean, so that the content stays. Elsewhere the page is read-only
+ * Makes the locked entry read-only and clean, so that the content stays. Elsewhere the page is read-only
  * already; but nobody else may hold a reference. Returns the entry's flags, or 0 if that cannot be
  * had, with the entry as it was. @kernel write_protect_page
  */
-function* writeProtectPage(kernel: Kernel, vma: Vma, vpn: number, page: number): Op<number> {
-  yield* downWrite(vma.mm.pageTableLock);
-  const pte = yield* writeProtectLocked(kernel, vma, vpn, page);
-  yield* upWrite(vma.mm.pageTableLock);
-  return pte;
-}
-
-function* writeProtectLocked(kernel: Kernel, vma: Vma, vpn: number, page: number): Op<number> {
-  const { pageTables, memory } = kernel;
-  const entry = mappingEntry(kernel, vma, vpn, page);
-  if (entry === NIL) return 0;
-  const { flags } = pageTables;
+function* writeProtectPage(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  page: number,
+  entry: number,
+): Op<number> {
+  const { memory } = kernel;
+  const { flags } = kernel.pageTables;
   const pte = flags[entry];
   const isExclusive = (memory.flags[page] & PG_ANON_EXCLUSIVE) !== 0;
   if ((pte & (PTE_WRITE | PTE_DIRTY)) === 0 && !isExclusive) return pte;
@@ -101,17 +109,18 @@ function* writeProtectLocked(kernel: Kernel, vma: Vma, vpn: number, page: number
   return protectedPte;
 }
 
-/** @kernel replace_page */
+/** The entry was `knownEntry`, with the flags `expectedPte`. @kernel replace_page */
 function* replacePage(
   kernel: Kernel,
   vma: Vma,
   vpn: number,
   page: number,
   target: number,
+  knownEntry: number,
   expectedPte: number,
 ): Op<number> {
   yield* downWrite(vma.mm.pageTableLock);
-  const entry = mappingEntry(kernel, vma, vpn, page);
+  const entry = canInterleave ? mappingEntry(kernel, vma, vpn, page) : knownEntry;
   const isSame = entry !== NIL && kernel.pageTables.flags[entry] === expectedPte;
   if (isSame) {
     yield* writePoint('pte', entry);

@@ -1,11 +1,13 @@
 import type { Kernel } from '../kernel.js';
-import { downRead, upRead, type Op } from '../op/prims.js';
+import { canInterleave, downRead, upRead, type Op } from '../op/prims.js';
 import { folioGet, folioPut } from '../phys/folio.js';
 import { drainMlock } from '../phys/mlock.js';
 import { VM_MERGEABLE } from '../vm/vm_flags.js';
-import { KsmRmapItem, type KsmMmSlot } from './ksm_types.js';
+import { ItemCursor } from './item_cursor.js';
+import type { KsmMmSlot } from './ksm_types.js';
 import { cmpAndMergePage } from './merge.js';
 import { ScanPosition } from './scan_position.js';
+import { passOver } from './scan_run.js';
 import { removeAllNodes, removeItemFromTree } from './stable_tree.js';
 import { unmergeKsmPages } from './unmerge.js';
 
@@ -38,35 +40,40 @@ function* scanPass(kernel: Kernel): Op<void> {
  * there is none any more are dropped. Returns whether any VMA is mergeable.
  */
 function* scanSlot(kernel: Kernel, slot: KsmMmSlot): Op<boolean> {
-  const { mm, items } = slot;
-  const kept: KsmRmapItem[] = [];
+  const { mm } = slot;
+  const cursor = new ItemCursor(slot);
   const position = new ScanPosition();
-  let old = 0;
   while (!slot.isExiting) {
-    yield* downRead(mm.mmapLock);
-    const isFound = position.advance(kernel, mm);
-    const { vpn, page } = position;
-    if (isFound) folioGet(kernel, kernel.memory.folioOf(page));
-    yield* upRead(mm.mmapLock);
-    if (!isFound) break;
-    while (old < items.length && items[old].vpn < vpn) {
-      yield* removeItemFromTree(kernel, items[old]);
-      old += 1;
+    let item = canInterleave ? undefined : passOver(kernel, position, cursor);
+    if (item === undefined) {
+      yield* downRead(mm.mmapLock);
+      const isFound = position.advance(kernel, mm);
+      if (isFound) folioGet(kernel, kernel.memory.folioOf(position.page));
+      yield* upRead(mm.mmapLock);
+      if (!isFound) break;
+      while (cursor.hasStale(position.vpn)) yield* forgetNext(kernel, cursor);
+      item = cursor.take(position.vpn);
+    } else {
+      folioGet(kernel, position.page);
     }
-    const isKnown = old < items.length && items[old].vpn === vpn;
-    const item = isKnown ? items[old] : new KsmRmapItem(mm, vpn);
-    if (isKnown) old += 1;
-    kept.push(item);
+    const { page } = position;
     yield* cmpAndMergePage(kernel, item, page);
     folioPut(kernel, kernel.memory.folioOf(page));
   }
-  for (; old < items.length; old += 1) yield* removeItemFromTree(kernel, items[old]);
+  while (yield* forgetNext(kernel, cursor));
+  slot.items = cursor.finish();
   if (slot.isExiting) {
-    for (const item of kept) yield* removeItemFromTree(kernel, item);
-    kept.length = 0;
+    for (const item of slot.items) yield* removeItemFromTree(kernel, item);
+    slot.items = [];
   }
-  slot.items = kept;
   return position.isMergeable;
+}
+
+/** Forgets the next old item; false if there is none. */
+function* forgetNext(kernel: Kernel, cursor: ItemCursor): Op<boolean> {
+  const item = cursor.dropNext();
+  if (item !== undefined) yield* removeItemFromTree(kernel, item);
+  return item !== undefined;
 }
 
 /**

@@ -8,17 +8,22 @@ import { VM_MERGEABLE } from '../vm/vm_flags.js';
 
 const NORMAL = PTE_PRESENT | PTE_SPECIAL;
 
+/** Whether an entry maps a page that has a folio. */
+export function isNormal(flags: number): boolean {
+  return (flags & NORMAL) === PTE_PRESENT;
+}
+
 /** The normal page that `vpn` maps through a PTE or PMD, or NIL. @kernel folio_walk_start */
 export function presentPage(kernel: Kernel, mm: Mm, vpn: number): number {
   const { pageTables } = kernel;
   const pmd = pageTables.findPmd(mm.pgd, vpn);
   if (pmd === NIL) return NIL;
   if ((pageTables.flags[pmd] & PTE_LEAF) !== 0) {
-    if ((pageTables.flags[pmd] & NORMAL) !== PTE_PRESENT) return NIL;
+    if (!isNormal(pageTables.flags[pmd])) return NIL;
     return pageTables.payload[pmd] + tableIndex(vpn);
   }
   const entry = pageTables.findPte(mm.pgd, vpn);
-  if (entry === NIL || (pageTables.flags[entry] & NORMAL) !== PTE_PRESENT) return NIL;
+  if (entry === NIL || !isNormal(pageTables.flags[entry])) return NIL;
   return pageTables.payload[entry];
 }
 
@@ -30,6 +35,9 @@ export class ScanPosition {
   page = NIL;
   /** Whether a mergeable VMA was seen. */
   isMergeable = false;
+  /** Entry of the current page, if a table of PTEs has it, and the end of the VMA's entries there. */
+  entry = NIL;
+  entriesEnd = NIL;
 
   /** Goes to the next anonymous page in a mergeable VMA; false if there is none. */
   advance(kernel: Kernel, mm: Mm): boolean {
@@ -62,9 +70,13 @@ export class ScanPosition {
         const to = Math.min(blockEnd, vma.end);
         let entry = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(vpn);
         for (; vpn < to; vpn += 1, entry += 1) {
-          if (this.accept(kernel, vpn, entry, 0)) return true;
+          if (!this.accept(kernel, vpn, entry, 0)) continue;
+          this.entry = entry;
+          this.entriesEnd = entry + (to - vpn);
+          return true;
         }
       } else if (this.accept(kernel, vpn, pmd, tableIndex(vpn))) {
+        this.entriesEnd = NIL;
         return true;
       } else {
         vpn = blockEnd;
@@ -76,7 +88,7 @@ export class ScanPosition {
   /** Stands at `vpn` if its entry maps an anonymous page, `offset` pages behind the payload. */
   private accept(kernel: Kernel, vpn: number, entry: number, offset: number): boolean {
     const { pageTables, memory } = kernel;
-    if ((pageTables.flags[entry] & NORMAL) !== PTE_PRESENT) return false;
+    if (!isNormal(pageTables.flags[entry])) return false;
     const head = memory.folioOf(pageTables.payload[entry]);
     if (!isAnonFolio(kernel, head)) return false;
     this.vpn = vpn;
