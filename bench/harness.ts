@@ -100,7 +100,7 @@ const MIN_ROUNDS_SLOW = 2;
 /** Consecutive rounds make up this many runs, if each gets `MIN_ROUNDS`. */
 const MOST_RUNS = 3;
 /** As many quiet rounds make a median. */
-const MIN_QUIET_ROUNDS = 5;
+export const MIN_QUIET_ROUNDS = 5;
 /** Longest wait for a quiet core before one round, in milliseconds. */
 const MOST_WAIT_MS = 50;
 /** Longer rounds are hardly quiet from end to end: they do not wait. */

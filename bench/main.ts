@@ -11,6 +11,7 @@ import { ThroughputGauge } from './gauge.js';
 import { engineBenchmarks } from './engine.bench.js';
 import {
   type Benchmark,
+  MIN_QUIET_ROUNDS,
   type Report,
   type RunOptions,
   runBenchmark,
@@ -67,6 +68,9 @@ function formatNs(value: number): string {
 /** Milliseconds to learn what an undisturbed core does, once and in each benchmark's process. */
 const GAUGE_MS = 1500;
 const GAUGE_CHILD_MS = 60;
+/** Most times and most time for measuring disturbed benchmarks again. */
+const MOST_REPEATS = 3;
+const MOST_REPEAT_MS = 30_000;
 
 const MAIN = fileURLToPath(import.meta.url);
 
@@ -88,6 +92,35 @@ async function measureOnly(name: string, timeMs: number): Promise<number> {
   const options = { smoke: false, timeMs, gauge };
   process.stdout.write(JSON.stringify(await runBenchmark(benchmark, options)));
   return 0;
+}
+
+/** Rounds of our variant at the largest size that nothing disturbed. */
+function quietRoundsOf({ measurements }: Report): number {
+  const ours = measurements.filter(({ variant }) => variant === measurements[0]?.variant);
+  return ours.at(-1)?.quietRounds ?? 0;
+}
+
+/**
+ * Measures again what breaks a budget and hardly had a quiet round: another program may keep a core
+ * busy for seconds. Of two reports the one with more quiet rounds stays, whatever it says.
+ */
+async function repeatDisturbed(
+  chosen: readonly Benchmark[],
+  reports: Report[],
+  options: RunOptions,
+  json: boolean,
+): Promise<void> {
+  const endMs = performance.now() + MOST_REPEAT_MS;
+  const turns = Array.from({ length: MOST_REPEATS }, () => [...chosen.entries()]).flat();
+  for (const [i, benchmark] of turns) {
+    const first = reports[i];
+    if (first === undefined || performance.now() > endMs) return;
+    if (first.problems.length === 0 || quietRoundsOf(first) >= MIN_QUIET_ROUNDS) continue;
+    const second = await measured(benchmark, options);
+    if (quietRoundsOf(second) <= quietRoundsOf(first)) continue;
+    reports[i] = second;
+    if (!json) process.stdout.write(`measured again, less disturbed: ${formatReport(second)}\n`);
+  }
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -115,6 +148,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (!json) process.stdout.write(`${formatReport(report)}\n`);
     reports.push(report);
   }
+  if (!smoke) await repeatDisturbed(chosen, reports, { smoke, timeMs }, json);
   const memory =
     filters.length === 0 || filters.includes('memory') ? measureMemory(smoke) : undefined;
   if (memory !== undefined && !json) process.stdout.write(`${formatMemory(memory)}\n`);
