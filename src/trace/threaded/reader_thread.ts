@@ -11,6 +11,8 @@ import type { FromReader, Request, ToReader } from './messages.js';
 
 /** Below this many events the start of a thread costs what it saves. */
 const LEAST_EVENTS = 100_000;
+/** What it decodes is young when it goes over; with less room it is moved about before. */
+const YOUNG_MB = 96;
 /** A thread without work is kept for this long: the next recording finds it warm. */
 const IDLE_MS = 2000;
 
@@ -55,7 +57,8 @@ export class ReaderThread {
   private idleTimer: NodeJS.Timeout | undefined = undefined;
 
   private constructor(file: string) {
-    this.worker = new Worker(file);
+    const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MB };
+    this.worker = new Worker(file, { resourceLimits });
     this.worker.unref();
     this.worker.on('message', (message: FromReader) => this.asked.get(message.id)?.push(message));
     this.worker.on('messageerror', (error) => this.fail(error));
