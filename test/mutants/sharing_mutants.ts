@@ -134,11 +134,6 @@ export const SHARING_MUTANTS: readonly Mutant[] = [
         wrong: '',
       },
       {
-        file: 'fault/share_run.ts',
-        rule: 'if ((references0 | references1 | references2 | references3) >= pinnedReferences) break;',
-        wrong: '',
-      },
-      {
         file: 'rmap/folio_rmap_dup.ts',
         rule: 'if (parentVma.mm.hasPinned && mustCopy(kernel, head, parentVma)) return -EBUSY;',
         wrong: '',

@@ -116,7 +116,7 @@ function changeEntries(kernel: Kernel, vma: Vma, from: number, to: number, newFl
         length = pagesAlike(kernel, entry, to, pte, exclusive);
       }
     }
-    if (length === 0) length = flagsAlike(flags, entry, to, pte);
+    if (length === 0) length = flagsAlike(kernel.pageTables, entry, to, pte);
     if (changed !== pte) fillFlags(flags, changed, entry, length);
     entry += length;
   }

@@ -27,6 +27,7 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
+import { flagsAlike } from '../pgtable/entry_run.js';
 import { restoreDeviceEntry } from '../rmap/device_exclusive.js';
 import {
   folioAddNewAnonRmap,
@@ -118,7 +119,7 @@ function copyPtes(
   const { pageTables } = kernel;
   const to = pageTables.allocPte(child.mm.pgd, vpn);
   const from = pageTables.payload[pmd] * ENTRIES_PER_TABLE + tableIndex(vpn);
-  const { payload, flags } = pageTables;
+  const { flags } = pageTables;
   const isCow = isCowMapping(parent.flags);
   const keepsUffdWp = (child.flags & VM_UFFD_WP) !== 0;
   // Private: both sides lose the write bit. Shared: the child starts clean.
@@ -131,7 +132,11 @@ function copyPtes(
   const pinnedReferences = parent.mm.hasPinned ? GUP_PIN_COUNTING_BIAS : NEVER_PINNED;
   const length = blockEnd - vpn;
   let copied = 0;
-  for (let i = 0; i < length; i += 1) {
+  for (let i = 0; i < length;) {
+    if (flags[from + i] === 0) {
+      i += flagsAlike(pageTables, from + i, from + length, 0);
+      continue;
+    }
     const shared = shareAnonRun(
       kernel,
       from + i,
@@ -141,32 +146,46 @@ function copyPtes(
       ~childClears,
       pinnedReferences,
     );
-    child.mm.rss[MM_ANONPAGES] += shared;
-    copied += shared;
-    i += shared;
-    if (i === length) break;
-    const pte = flags[from + i];
-    if (pte === 0) continue;
-    if ((pte & PTE_PRESENT) === 0) {
-      const result = copyNonPresent(kernel, child, parent, vpn + i, from + i, to + i);
-      if (result < 0) return result;
-      copied += result;
+    if (shared > 0) {
+      child.mm.rss[MM_ANONPAGES] += shared;
+      copied += shared;
+      i += shared;
       continue;
     }
-    const pfn = payload[from + i];
-    if ((pte & PTE_SPECIAL) === 0) {
-      const result = copyFolioPage(kernel, child, parent, vpn + i, to + i, pfn, pte);
-      if (result < 0) return result;
-      copied += 1;
-      if (result === COPIED) continue;
-    } else {
-      copied += 1;
-    }
-    flags[from + i] = pte & ~parentClears;
-    payload[to + i] = pfn;
-    flags[to + i] = pte & ~childClears;
+    const isPresent = (flags[from + i] & PTE_PRESENT) !== 0;
+    const result = isPresent
+      ? copyPresent(kernel, child, parent, vpn + i, from + i, to + i, parentClears, childClears)
+      : copyNonPresent(kernel, child, parent, vpn + i, from + i, to + i);
+    if (result < 0) return result;
+    copied += result;
+    i += 1;
   }
   return copied;
+}
+
+/** Copies one present entry. Returns 1, or a negative errno. @kernel copy_present_ptes */
+function copyPresent(
+  kernel: Kernel,
+  child: Vma,
+  parent: Vma,
+  vpn: number,
+  from: number,
+  to: number,
+  parentClears: number,
+  childClears: number,
+): number {
+  const { payload, flags } = kernel.pageTables;
+  const pte = flags[from];
+  const pfn = payload[from];
+  if ((pte & PTE_SPECIAL) === 0) {
+    const result = copyFolioPage(kernel, child, parent, vpn, to, pfn, pte);
+    if (result < 0) return result;
+    if (result === COPIED) return 1;
+  }
+  flags[from] = pte & ~parentClears;
+  payload[to] = pfn;
+  flags[to] = pte & ~childClears;
+  return 1;
 }
 
 /** The page is shared: the caller writes the child's entry. */

@@ -104,7 +104,7 @@ function movePtes(
     if (pte === 0) continue;
     if ((pte & PTE_PRESENT) !== 0) {
       // Neighbours mostly have the same flags: then they travel together.
-      const length = flagsAlike(flags, source + i, source + count, pte);
+      const length = flagsAlike(kernel.pageTables, source + i, source + count, pte);
       copyWords(payload, source + i, target + i, length);
       fillFlags(flags, movedFlags(kernel, pte), target + i, length);
       fillFlags(flags, 0, source + i, length);

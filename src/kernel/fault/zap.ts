@@ -106,7 +106,7 @@ function zapPtes(
     const pte = flags[entry];
     if (pte === 0) {
       // A tight loop of its own: tables are often empty behind a move.
-      entry += flagsAlike(flags, entry, to, 0) - 1;
+      entry += flagsAlike(kernel.pageTables, entry, to, 0) - 1;
       continue;
     }
     if ((pte & PTE_PRESENT) === 0) {

@@ -1,19 +1,11 @@
-import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
-import { LruLists } from '../phys/lru.js';
 import { MAPPING_ANON, MAPPING_TAG_MASK } from '../phys/memory.js';
-import {
-  PG_ANON_EXCLUSIVE,
-  PG_FREE,
-  PG_HEAD,
-  PG_LRU,
-  PG_TAIL,
-  PG_UNEVICTABLE,
-} from '../phys/page_flags.js';
+import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_LRU, PG_TAIL, PG_UNEVICTABLE } from '../phys/page_flags.js';
 import { fillFlags } from '../pgtable/entry_run.js';
 import { PTE_PRESENT, PTE_SPECIAL, PTE_UFFD_WP } from '../pgtable/pte.js';
 import type { Tracer } from '../tracer.js';
 import { MM_ANONPAGES, type Mm } from '../vm/mm.js';
+import { freeSoleRun } from './zap_sole_run.js';
 
 /**
  * Zaps small anonymous folios of a VMA that is not locked, from the entry `from` of page `vpn` on:
@@ -22,12 +14,16 @@ import { MM_ANONPAGES, type Mm } from '../vm/mm.js';
  * another kind.
  */
 export function zapAnonRun(kernel: Kernel, mm: Mm, vpn: number, from: number, to: number): number {
-  const unmapped = unmapRun(kernel, from, to);
-  if (unmapped === 0) return 0;
-  const count = Math.abs(unmapped);
-  if (kernel.tracer?.pageZapped !== undefined)
-    traceRun(kernel, kernel.tracer, mm, vpn, from, count);
-  if (unmapped < 0) freeRun(kernel, from, count);
+  const isTraced = kernel.tracer?.pageZapped !== undefined;
+  const sole = isTraced ? 0 : freeSoleRun(kernel, from, to);
+  // Behind such a run the next folios are mostly of that kind too.
+  const end = sole === 0 ? to : Math.min(from + sole + 4, to);
+  const unmapped = unmapRun(kernel, from + sole, end);
+  const others = Math.abs(unmapped);
+  const count = sole + others;
+  if (count === 0) return 0;
+  if (isTraced) traceRun(kernel, kernel.tracer, mm, vpn, from, count);
+  if (unmapped < 0) freeRun(kernel, from + sole, others);
   fillFlags(kernel.pageTables.flags, 0, from, count);
   mm.rss[MM_ANONPAGES] -= count;
   return count;
@@ -99,7 +95,7 @@ function unmapRun(kernel: Kernel, from: number, to: number): number {
 
 function traceRun(
   kernel: Kernel,
-  tracer: Tracer,
+  tracer: Tracer | undefined,
   mm: Mm,
   vpn: number,
   from: number,
@@ -108,66 +104,19 @@ function traceRun(
   const { payload } = kernel.pageTables;
   for (let i = 0; i < count; i += 1) {
     const pfn = payload[from + i];
-    tracer.pageZapped?.(mm, vpn + i, pfn, kernel.memory.mapcount[pfn] + 1);
+    tracer?.pageZapped?.(mm, vpn + i, pfn, kernel.memory.mapcount[pfn] + 1);
   }
 }
 
-/**
- * Frees those of the folios that nobody refers to any more. Neighbours that came onto the LRU list
- * one after the other leave it together, four at a time: as they go onto the free stack, each keeps
- * the link to the one before.
- */
+/** Frees those of the folios that nobody refers to any more. */
 function freeRun(kernel: Kernel, from: number, count: number): void {
-  const { memory, lru } = kernel;
   const { payload } = kernel.pageTables;
-  const { refcount, next, previous, flags: pageFlags } = memory;
-  const { head, tail } = lru;
-  let freed = 0;
-  let freeTop = memory.freeStackTop;
-  let list = 0;
-  let unlinked = 0;
-  const end = from + count;
-  for (let entry = from; entry < end; entry += 1) {
+  const { refcount, flags: pageFlags } = kernel.memory;
+  for (let entry = from; entry < from + count; entry += 1) {
     const pfn = payload[entry];
     if (refcount[pfn] !== 0) continue;
-    const page = pageFlags[pfn];
-    let newest = pfn;
-    let members = 1;
     // The rest of the row is reset when the page is taken again.
-    if ((page & PG_LRU) !== 0) {
-      if (entry + 3 < end && previous[pfn] === payload[entry + 1]) {
-        const pfn1 = payload[entry + 1];
-        const pfn2 = payload[entry + 2];
-        const pfn3 = payload[entry + 3];
-        const isLinked = ((previous[pfn1] ^ pfn2) | (previous[pfn2] ^ pfn3)) === 0;
-        if (isLinked && (refcount[pfn1] | refcount[pfn2] | refcount[pfn3]) === 0) {
-          pageFlags[pfn1] = PG_FREE;
-          pageFlags[pfn2] = PG_FREE;
-          pageFlags[pfn3] = PG_FREE;
-          newest = pfn3;
-          members = 4;
-        }
-      }
-      const own = LruLists.listOf(page);
-      if (own !== list) {
-        lru.length[list] -= unlinked;
-        list = own;
-        unlinked = 0;
-      }
-      unlinked += members;
-      const after = next[pfn];
-      const before = previous[newest];
-      if (after === NIL) tail[own] = before;
-      else previous[after] = before;
-      if (before === NIL) head[own] = after;
-      else next[before] = after;
-    }
-    pageFlags[pfn] = PG_FREE;
-    next[pfn] = freeTop;
-    freeTop = newest;
-    freed += members;
-    entry += members - 1;
+    if ((pageFlags[pfn] & PG_LRU) !== 0) kernel.lru.unlink(pfn, pageFlags[pfn]);
+    kernel.memory.freePage(pfn);
   }
-  lru.length[list] -= unlinked;
-  memory.pushFreeRun(freeTop, freed);
 }

@@ -1,3 +1,5 @@
+import type { PageTables } from './page_table.js';
+
 /** Shorter runs are written faster one by one than by a call of the run-time system. */
 const FEW = 24;
 
@@ -19,16 +21,30 @@ export function copyWords(payload: Uint32Array, from: number, to: number, count:
   }
 }
 
-/** Entries in [from, to) with the flags `pte`, from `from` on; the first one has them. */
-export function flagsAlike(flags: Uint16Array, from: number, to: number, pte: number): number {
+/**
+ * Entries in [from, to) with the flags `pte`, from `from` on; the first one has them. Eight at a
+ * time, by words of two.
+ */
+export function flagsAlike(
+  { flags, flagPairs }: Pick<PageTables, 'flags' | 'flagPairs'>,
+  from: number,
+  to: number,
+  pte: number,
+): number {
   let entry = from + 1;
-  for (; entry + 3 < to; entry += 4) {
-    const different =
-      (flags[entry] ^ pte) |
-      (flags[entry + 1] ^ pte) |
-      (flags[entry + 2] ^ pte) |
-      (flags[entry + 3] ^ pte);
-    if (different !== 0) break;
+  if ((entry & 1) !== 0 && entry < to && flags[entry] === pte) entry += 1;
+  if ((entry & 1) === 0) {
+    const both = pte | (pte << 16);
+    let pair = entry >> 1;
+    for (; 2 * pair + 7 < to; pair += 4) {
+      const different =
+        (flagPairs[pair] ^ both) |
+        (flagPairs[pair + 1] ^ both) |
+        (flagPairs[pair + 2] ^ both) |
+        (flagPairs[pair + 3] ^ both);
+      if (different !== 0) break;
+    }
+    entry = 2 * pair;
   }
   while (entry < to && flags[entry] === pte) entry += 1;
   return entry - from;

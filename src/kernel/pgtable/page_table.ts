@@ -26,6 +26,8 @@ export class PageTables {
   payload = new Uint32Array(ENTRIES_PER_TABLE * 64);
   /** Flag words: see `pte.ts`. */
   flags = new Uint16Array(ENTRIES_PER_TABLE * 64);
+  /** The same words by twos: entries 2n and 2n + 1. */
+  flagPairs = new Uint32Array(this.flags.buffer);
   /**
    * Where recent descents found the PMD entry of a block, as the paging-structure caches of a CPU
    * do: one fault descends four times. Only freeing a node can make an answer wrong, so that
@@ -46,6 +48,7 @@ export class PageTables {
     if (from + ENTRIES_PER_TABLE > this.payload.length) {
       this.payload = grown(this.payload, new Uint32Array(this.payload.length * 2));
       this.flags = grown(this.flags, new Uint16Array(this.flags.length * 2));
+      this.flagPairs = new Uint32Array(this.flags.buffer);
     }
     return node;
   }
