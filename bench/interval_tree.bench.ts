@@ -109,7 +109,7 @@ function queryAll(tree: Tree, { start }: Ranges): number {
   let hash = 0;
   for (let i = 0; i < start.length; i++) {
     const first = start[i] ?? 0;
-    hash = mix(hash, tree.query(first, first + QUERY_LENGTH_PAGES) % 2 ** 32);
+    hash = mix(hash, tree.query(first, first + QUERY_LENGTH_PAGES));
   }
   return hash;
 }

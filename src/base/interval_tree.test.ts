@@ -160,8 +160,37 @@ describe('IntervalPool', () => {
     pool.successor[7] = NIL;
     tree.lastRow = 6;
     expect(checkIntervalTree(pool, tree)).toBe('the tree ends with row 7, not 6');
-    expect(checkIntervalTree(pool, { root: NIL, lastRow: 7 })).toBe(
+    expect(checkIntervalTree(pool, { ...IntervalPool.tree(), lastRow: 7 })).toBe(
       'an empty tree ends with row 7',
     );
+  });
+
+  it('says what is wrong with what the last search is said to have found', () => {
+    const pool = new IntervalPool();
+    const tree = IntervalPool.tree();
+    for (let i = 0; i < 8; i += 1) pool.insert(tree, pool.alloc(), i * 10, i * 10 + 5);
+    expect(query(pool, tree, 40, 41)).toEqual([4]);
+    expect(tree).toMatchObject({ hintRow: 4, hintFirst: 40 });
+    tree.hintRow = 5;
+    expect(checkIntervalTree(pool, tree)).toBe('row 4 ends behind 40, before row 5');
+    tree.hintRow = 8;
+    tree.hintFirst = 100;
+    expect(checkIntervalTree(pool, tree)).toBe('row 8 is not in the tree that remembers it');
+  });
+
+  it('goes on where the last search ended', () => {
+    const pool = new IntervalPool();
+    const tree = IntervalPool.tree();
+    for (let i = 0; i < 1000; i += 1) pool.insert(tree, pool.alloc(), i * 10, i * 10 + 4);
+    query(pool, tree, 500, 504);
+    pool.visited = 0;
+    expect(query(pool, tree, 510, 514)).toEqual([51]);
+    expect(query(pool, tree, 515, 519)).toEqual([]);
+    expect(query(pool, tree, 520, 530)).toEqual([52, 53]);
+    expect(pool.visited).toBe(0);
+    // Neither backwards nor far ahead.
+    expect(query(pool, tree, 100, 104)).toEqual([10]);
+    expect(pool.visited).toBeGreaterThan(5);
+    expect(query(pool, tree, 9990, 9999)).toEqual([999]);
   });
 });

@@ -5,11 +5,18 @@ import { RowPool } from './row_pool.js';
 export const BLACK = 0;
 export const RED = 1;
 
-/** One tree: its root row, and the last row in order. Rows belong to an `IntervalPool`. */
+/** One tree. Rows belong to an `IntervalPool`. */
 export interface IntervalTree {
   root: number;
+  /** The last row in order. */
   lastRow: number;
+  /** What the last search found: the first row that ends at or behind `hintFirst`; or NIL. */
+  hintRow: number;
+  hintFirst: number;
 }
+
+/** Searches mostly go on where the last one ended: so many rows from there are looked at first. */
+const MOST_HINT_ROWS = 3;
 
 /**
  * Interval trees over one set of columns: red-black, ordered by start (equal starts in order of
@@ -54,7 +61,7 @@ export class IntervalPool {
   }
 
   static tree(): IntervalTree {
-    return { root: NIL, lastRow: NIL };
+    return { root: NIL, lastRow: NIL, hintRow: NIL, hintFirst: 0 };
   }
 
   /** Puts a row into the tree; behind rows with an equal start. */
@@ -109,6 +116,7 @@ export class IntervalPool {
   }
 
   private attach(tree: IntervalTree, row: number, parent: number, wentLeft: boolean): void {
+    tree.hintRow = NIL;
     this.left[row] = NIL;
     this.right[row] = NIL;
     this.parent[row] = parent;
@@ -147,6 +155,7 @@ export class IntervalPool {
   /** Takes a row out of its tree. */
   remove(tree: IntervalTree, row: number): void {
     if (tree.lastRow === row) tree.lastRow = this.predecessor[row];
+    tree.hintRow = NIL;
     this.unlink(row);
     const { left, right, parent, color } = this;
     let child: number;
@@ -185,9 +194,26 @@ export class IntervalPool {
 
   /** First row in order that overlaps [first, last], or NIL. @kernel interval_tree_iter_first */
   iterFirst(tree: IntervalTree, first: number, last: number): number {
+    const { start, successor } = this;
+    const lasts = this.last;
+    if (tree.hintRow !== NIL && first >= tree.hintFirst) {
+      // The rows before the hint ended too early for that search, so they do for this one.
+      let at = tree.hintRow;
+      for (let i = 0; i < MOST_HINT_ROWS && at !== NIL; i += 1) {
+        if (lasts[at] >= first) {
+          tree.hintRow = at;
+          tree.hintFirst = first;
+          return start[at] <= last ? at : NIL;
+        }
+        at = successor[at];
+      }
+    }
     const root = tree.root;
     if (root === NIL || this.subtreeLast[root] < first) return NIL;
-    return this.searchSubtree(root, first, last);
+    const at = this.firstEnding(root, first);
+    tree.hintRow = at;
+    tree.hintFirst = first;
+    return start[at] <= last ? at : NIL;
   }
 
   /** Next row in order that overlaps [first, last], or NIL. @kernel interval_tree_iter_next */
@@ -207,7 +233,9 @@ export class IntervalPool {
     for (;;) {
       const below = right[at];
       if (below !== NIL && subtreeLast[below] >= first) {
-        return this.searchSubtree(below, first, last);
+        const found = this.firstEnding(below, first);
+        // All behind it begin later still.
+        return start[found] <= last ? found : NIL;
       }
       let child: number;
       do {
@@ -221,22 +249,21 @@ export class IntervalPool {
     }
   }
 
-  private searchSubtree(from: number, first: number, last: number): number {
-    const { left, right, start, subtreeLast } = this;
+  /** First row in order of a subtree that ends at or behind `first`; there is one. */
+  private firstEnding(from: number, first: number): number {
+    const { left, right, subtreeLast } = this;
     const lasts = this.last;
     let at = from;
+    let visited = 1;
     for (;;) {
-      this.visited += 1;
       const below = left[at];
-      if (below !== NIL && subtreeLast[below] >= first) {
-        at = below;
-        continue;
-      }
-      if (start[at] > last) return NIL;
-      if (lasts[at] >= first) return at;
-      at = right[at];
-      if (at === NIL || subtreeLast[at] < first) return NIL;
+      if (below !== NIL && subtreeLast[below] >= first) at = below;
+      else if (lasts[at] >= first) break;
+      else at = right[at];
+      visited += 1;
     }
+    this.visited += visited;
+    return at;
   }
 
   /** Leftmost row, or NIL. */

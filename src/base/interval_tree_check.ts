@@ -21,6 +21,7 @@ function checkNeighbours(pool: IntervalPool, tree: IntervalTree): string | undef
   const { left, right, successor, predecessor } = pool;
   const above: number[] = [];
   let before: number = NIL;
+  let isBeforeHint = tree.hintRow !== NIL;
   let at = tree.root;
   while (at !== NIL || above.length > 0) {
     for (; at !== NIL; at = left[at]) above.push(at);
@@ -29,9 +30,14 @@ function checkNeighbours(pool: IntervalPool, tree: IntervalTree): string | undef
     if (before !== NIL && successor[before] !== row) {
       return `row ${before} is not followed by row ${row}`;
     }
+    if (row === tree.hintRow) isBeforeHint = false;
+    else if (isBeforeHint && pool.last[row] >= tree.hintFirst) {
+      return `row ${row} ends behind ${tree.hintFirst}, before row ${tree.hintRow}`;
+    }
     before = row;
     at = right[row];
   }
+  if (isBeforeHint) return `row ${tree.hintRow} is not in the tree that remembers it`;
   if (tree.lastRow !== before) return `the tree ends with row ${before}, not ${tree.lastRow}`;
   return successor[before] === NIL ? undefined : `row ${before} is followed by none of its tree`;
 }
