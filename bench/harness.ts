@@ -166,11 +166,14 @@ async function measure(
     waitedNs += nowNs() - startNs;
     return disturbance;
   };
+  const isSlow = (lane: Lane): boolean => lane !== lanes[0] && lane.spentNs > options.timeMs * 1e6;
   /** Rounds until the compiler has seen enough; one for work that another process does. */
   const warmUp = async (lane: Lane, warmUpMs: number): Promise<void> => {
     const endNs = nowNs() + warmUpMs * 1e6;
     do await runRound(lane);
     while (lane.trial.elapsedNs === undefined && nowNs() < endNs);
+    // Another variant whose round takes seconds has warmed up within it.
+    if (isSlow(lane)) return;
     lane.rounds.length = 0;
     lane.spentNs = 0;
   };
@@ -209,8 +212,7 @@ async function measure(
   for (let rounds = 1; ; rounds++) {
     // Every second round goes backwards, so that no variant always follows the same one.
     for (const { lane, rounds: inTurn } of rounds % 2 === 0 ? turns.toReversed() : turns) {
-      const isSlow = lane !== lanes[0] && lane.spentNs > options.timeMs * 1e6;
-      if (rounds > MIN_ROUNDS_SLOW && isSlow) continue;
+      if (lane.rounds.length >= MIN_ROUNDS_SLOW && isSlow(lane)) continue;
       for (let i = 0; i < inTurn; i++) await runRound(lane);
     }
     if (isEnough(rounds)) break;

@@ -70,7 +70,7 @@ const GAUGE_MS = 1500;
 const GAUGE_CHILD_MS = 60;
 /** Most times and most time for measuring disturbed benchmarks again. */
 const MOST_REPEATS = 3;
-const MOST_REPEAT_MS = 30_000;
+const MOST_REPEAT_MS = 20_000;
 
 const MAIN = fileURLToPath(import.meta.url);
 
@@ -127,7 +127,7 @@ async function main(args: readonly string[]): Promise<number> {
   const smoke = args.includes('--smoke');
   const json = args.includes('--json');
   const timeAt = args.indexOf('--time');
-  const timeMs = timeAt === -1 ? 500 : Number(args[timeAt + 1]);
+  const timeMs = timeAt === -1 ? 300 : Number(args[timeAt + 1]);
   const filters = args.filter(
     (arg, index) => !arg.startsWith('--') && (timeAt === -1 || index !== timeAt + 1),
   );
