@@ -10,6 +10,7 @@ import { LargeFolios } from './phys/large_folio.js';
 import { LruLists } from './phys/lru.js';
 import { Memory } from './phys/memory.js';
 import { MlockBatch } from './phys/mlock_batch.js';
+import { GroupHistory } from './reclaim/group_history.js';
 import { PageTables } from './pgtable/page_table.js';
 import { defaultKnobs, type Knobs, type Profile } from './profile.js';
 import type { Process } from './process.js';
@@ -54,6 +55,8 @@ export class Kernel {
   readonly large = new LargeFolios();
   readonly lru: LruLists;
   readonly mlockBatch = new MlockBatch();
+  /** Of the small memory control group. */
+  readonly smallGroup = new GroupHistory();
   readonly pageTables = new PageTables();
   /** Rows of all anon_vma trees and i_mmap trees. */
   readonly intervals = new IntervalPool();

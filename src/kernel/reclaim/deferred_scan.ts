@@ -1,5 +1,6 @@
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
+import type { GroupHistory } from './group_history.js';
 import { shrinkDeferred } from '../thp/shrinker.js';
 
 /** Objects that a shrinker is asked for at once. @kernel SHRINK_BATCH */
@@ -14,19 +15,20 @@ const SCANS_PER_OBJECT = 2;
  */
 export class DeferredScan {
   private readonly memcg: number;
-  /** Owed by earlier rounds. @kernel xchg_nr_deferred */
-  private owed = 0;
+  private readonly history: GroupHistory;
 
-  constructor(memcg: number) {
+  constructor(memcg: number, history: GroupHistory) {
     this.memcg = memcg;
+    this.history = history;
   }
 
   /** The end of a round. Returns whether the shrinker ran. */
   *round(kernel: Kernel, priority: number): Op<boolean> {
     const queued = kernel.deferredSplit.list(this.memcg).length;
     if (queued === 0) return false;
+    const { history } = this;
     const added = SCANS_PER_OBJECT * (queued >>> priority);
-    let left = Math.min((this.owed >>> priority) + added, 2 * queued);
+    let left = Math.min((history.owedSplits >>> priority) + added, 2 * queued);
     let scanned = 0;
     while (left >= queued || left >= SHRINK_BATCH) {
       yield* shrinkDeferred(kernel, this.memcg);
@@ -34,7 +36,8 @@ export class DeferredScan {
       scanned += step;
       left -= step;
     }
-    this.owed = Math.min(Math.max(this.owed + added - scanned, 0), 2 * queued);
+    const owed = Math.max(history.owedSplits + added - scanned, 0);
+    history.owedSplits = Math.min(owed, 2 * queued);
     return scanned > 0;
   }
 }

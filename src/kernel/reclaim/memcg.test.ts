@@ -25,6 +25,20 @@ describe('reclaim of a small control group', () => {
     expect([script.read(0), script.usedSlots]).toEqual([[5], 0]);
   });
 
+  it('remembers what writing cost, so that the next time anonymous memory is looked at less', () => {
+    const script = new SwapScript();
+    script.fillInGroup(0, 2);
+    const { smallGroup } = script.kernel;
+    script.reclaim();
+    const { anonCost } = smallGroup;
+    expect([anonCost > 0, smallGroup.fileCost]).toEqual([true, 0]);
+    script.reclaim();
+    expect(smallGroup.anonCost).toBe(anonCost);
+    script.fillInGroup(16, 16);
+    script.reclaim();
+    expect(smallGroup.anonCost).toBeGreaterThan(anonCost);
+  });
+
   it('leaves active anonymous memory alone', () => {
     const script = new SwapScript();
     script.fillInGroup(0, 1);

@@ -22,7 +22,7 @@ export function setMemcg(_kernel: Kernel, mm: Mm, isOn: boolean): void {
  * @kernel mem_cgroup_force_empty
  */
 export function* memcgForceEmpty(kernel: Kernel): Op<void> {
-  const group = new GroupReclaim(SMALL_MEMCG);
+  const group = new GroupReclaim(SMALL_MEMCG, kernel.smallGroup);
   for (let failures = 0; failures < MAX_RECLAIM_RETRIES;) {
     const freed = yield* group.attempt(kernel);
     if (freed === undefined) break;

@@ -9,6 +9,7 @@ import {
   LRU_INACTIVE_FILE,
 } from '../phys/lru.js';
 import { DeferredScan } from './deferred_scan.js';
+import type { GroupHistory } from './group_history.js';
 import { DEF_PRIORITY } from './direct.js';
 import { deactivateFolios, oldestFolios, shrinkInactive, SWAP_CLUSTER_MAX } from './vmscan.js';
 
@@ -29,10 +30,8 @@ const MAX_SWAPPINESS = 200;
  */
 export class GroupReclaim {
   private readonly memcg: number;
+  private readonly history: GroupHistory;
   private readonly deferred: DeferredScan;
-  /** What looking at each kind has cost lately; the dearer kind is looked at less. @kernel lru_note_cost */
-  private anonCost = 0;
-  private fileCost = 0;
   /** Active folios are made old. @kernel scan_control.force_deactivate */
   private deactivates = false;
   /** Some active folios were left alone. @kernel scan_control.skipped_deactivate */
@@ -42,9 +41,10 @@ export class GroupReclaim {
   /** Pages on each list, while it is known. The lists are those of all groups: counting is dear. */
   private readonly known: Array<number | undefined> = [];
 
-  constructor(memcg: number) {
+  constructor(memcg: number, history: GroupHistory) {
     this.memcg = memcg;
-    this.deferred = new DeferredScan(memcg);
+    this.history = history;
+    this.deferred = new DeferredScan(memcg, history);
   }
 
   /**
@@ -122,7 +122,7 @@ export class GroupReclaim {
 
   /** Shares of a round: of all lists the same part, weighed by what each kind costs. @kernel get_scan_count */
   private scanCounts(kernel: Kernel, priority: number): ScanCounts {
-    const { anonCost, fileCost } = this;
+    const { anonCost, fileCost } = this.history;
     const total = anonCost + fileCost;
     const ofAnon = Math.trunc((SWAPPINESS * (3 * total + 1)) / (total + anonCost + 1));
     const fileShare = MAX_SWAPPINESS - SWAPPINESS;
@@ -146,11 +146,12 @@ export class GroupReclaim {
     const isAnon = list === LRU_INACTIVE_ANON;
     const cost = scanned - reclaimed + (isAnon ? reclaimed * SWAP_CLUSTER_MAX : 0);
     if (cost === 0) return;
-    if (isAnon) this.anonCost += cost;
-    else this.fileCost += cost;
+    const { history } = this;
+    if (isAnon) history.anonCost += cost;
+    else history.fileCost += cost;
     // A small group's size is not in its statistics yet: every cost is large beside it.
-    this.anonCost >>>= 1;
-    this.fileCost >>>= 1;
+    history.anonCost >>>= 1;
+    history.fileCost >>>= 1;
   }
 
   private pagesOf(kernel: Kernel, list: number): number {
