@@ -10,7 +10,7 @@ const PGD_SHIFT_PAGES = 27;
 
 /** Remembered descents; a power of two. */
 const WALK_CACHE_SLOTS = 1024;
-/** Words of one: top node, block of 512 pages, PMD entry. Side by side, in one line of the cache. */
+/** Words of one: top node, block of 512 pages, PMD entry, and when it was remembered. */
 const WALK_WORDS = 4;
 
 /**
@@ -31,10 +31,10 @@ export class PageTables {
   /**
    * Where recent descents found the PMD entry of a block, as the paging-structure caches of a CPU
    * do: one fault descends four times. Only freeing a node can make an answer wrong, so that
-   * forgets them all.
+   * begins a new time, of which nothing is remembered.
    */
   private readonly walks = new Int32Array(WALK_CACHE_SLOTS * WALK_WORDS).fill(NIL);
-  private hasWalks = false;
+  private walkTime = 0;
   /**
    * Empty nodes in store for the huge entries of each PMD table, by its node: see `deposit.ts`.
    * @kernel pmd_huge_pte
@@ -55,7 +55,7 @@ export class PageTables {
 
   /** Gives a node back; all its entries must be none. */
   freeNode(node: number): void {
-    this.forgetWalks();
+    this.walkTime = (this.walkTime + 1) | 0;
     this.nodes.free(node);
   }
 
@@ -64,12 +64,6 @@ export class PageTables {
     const from = node * ENTRIES_PER_TABLE;
     this.flags.fill(0, from, from + ENTRIES_PER_TABLE);
     this.freeNode(node);
-  }
-
-  private forgetWalks(): void {
-    if (!this.hasWalks) return;
-    this.walks.fill(NIL);
-    this.hasWalks = false;
   }
 
   get nodeCount(): number {
@@ -89,9 +83,9 @@ export class PageTables {
     const block = (vpn / ENTRIES_PER_TABLE) | 0;
     // The tables of a process mostly take four nodes: slots between are for neighbouring blocks.
     const slot = ((pgd + block) & (WALK_CACHE_SLOTS - 1)) * WALK_WORDS;
-    return walks[slot] === pgd && walks[slot + 1] === block
-      ? walks[slot + 2]
-      : this.walkToPmd(pgd, vpn, block, slot);
+    const isKnown =
+      walks[slot] === pgd && walks[slot + 1] === block && walks[slot + 3] === this.walkTime;
+    return isKnown ? walks[slot + 2] : this.walkToPmd(pgd, vpn, block, slot);
   }
 
   private walkToPmd(pgd: number, vpn: number, block: number, slot: number): number {
@@ -102,7 +96,7 @@ export class PageTables {
     walks[slot] = pgd;
     walks[slot + 1] = block;
     walks[slot + 2] = pmd;
-    this.hasWalks = true;
+    walks[slot + 3] = this.walkTime;
     return pmd;
   }
 
