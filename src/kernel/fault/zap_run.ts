@@ -5,7 +5,7 @@ import { fillFlags } from '../pgtable/entry_run.js';
 import { PTE_PRESENT, PTE_SPECIAL, PTE_UFFD_WP } from '../pgtable/pte.js';
 import type { Tracer } from '../tracer.js';
 import { MM_ANONPAGES, type Mm } from '../vm/mm.js';
-import { freeSoleRun } from './zap_sole_run.js';
+import { areFourAnonymous, freeSoleRun, mapFourFolios } from './zap_sole_run.js';
 
 /**
  * Zaps small anonymous folios of a VMA that is not locked, from the entry `from` of page `vpn` on:
@@ -41,12 +41,7 @@ function unmapRun(kernel: Kernel, from: number, to: number): number {
   let unmapped = 0;
   let idle = 0;
   for (; entry + 3 < to; entry += 4) {
-    const pte0 = flags[entry];
-    const pte1 = flags[entry + 1];
-    const pte2 = flags[entry + 2];
-    const pte3 = flags[entry + 3];
-    if (((pte0 | pte1 | pte2 | pte3) & (PTE_SPECIAL | PTE_UFFD_WP)) !== 0) break;
-    if ((pte0 & pte1 & pte2 & pte3 & PTE_PRESENT) === 0) break;
+    if (!mapFourFolios(flags, entry)) break;
     const pfn0 = payload[entry];
     const pfn1 = payload[entry + 1];
     const pfn2 = payload[entry + 2];
@@ -56,14 +51,8 @@ function unmapRun(kernel: Kernel, from: number, to: number): number {
     const page2 = pageFlags[pfn2];
     const page3 = pageFlags[pfn3];
     if (((page0 | page1 | page2 | page3) & (PG_HEAD | PG_TAIL | PG_UNEVICTABLE)) !== 0) break;
-    if ((page0 & page1 & page2 & page3 & PG_ANON_EXCLUSIVE) === 0) {
-      const different =
-        (mapping[pfn0] ^ MAPPING_ANON) |
-        (mapping[pfn1] ^ MAPPING_ANON) |
-        (mapping[pfn2] ^ MAPPING_ANON) |
-        (mapping[pfn3] ^ MAPPING_ANON);
-      if ((different & MAPPING_TAG_MASK) !== 0) break;
-    }
+    const areExclusive = (page0 & page1 & page2 & page3 & PG_ANON_EXCLUSIVE) !== 0;
+    if (!areExclusive && !areFourAnonymous(mapping, pfn0, pfn1, pfn2, pfn3)) break;
     if ((mapcount[pfn0] -= 1) === 0) unmapped += 1;
     if ((mapcount[pfn1] -= 1) === 0) unmapped += 1;
     if ((mapcount[pfn2] -= 1) === 0) unmapped += 1;

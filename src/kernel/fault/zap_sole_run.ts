@@ -34,12 +34,7 @@ export function freeSoleRun(kernel: Kernel, from: number, to: number): number {
   let entry = from;
   let freeTop = memory.freeStackTop;
   for (; entry + 3 < to; entry += 4) {
-    const pte0 = flags[entry];
-    const pte1 = flags[entry + 1];
-    const pte2 = flags[entry + 2];
-    const pte3 = flags[entry + 3];
-    if (((pte0 | pte1 | pte2 | pte3) & (PTE_SPECIAL | PTE_UFFD_WP)) !== 0) break;
-    if ((pte0 & pte1 & pte2 & pte3 & PTE_PRESENT) === 0) break;
+    if (!mapFourFolios(flags, entry)) break;
     const pfn0 = payload[entry];
     const pfn1 = payload[entry + 1];
     const pfn2 = payload[entry + 2];
@@ -53,14 +48,8 @@ export function freeSoleRun(kernel: Kernel, from: number, to: number): number {
     const unlinked = (previous[pfn0] ^ pfn1) | (previous[pfn1] ^ pfn2) | (previous[pfn2] ^ pfn3);
     if (unlinked !== 0) break;
     // Only anonymous pages are exclusive: then the mapping need not be looked at.
-    if ((page & PG_ANON_EXCLUSIVE) === 0) {
-      const different =
-        (mapping[pfn0] ^ MAPPING_ANON) |
-        (mapping[pfn1] ^ MAPPING_ANON) |
-        (mapping[pfn2] ^ MAPPING_ANON) |
-        (mapping[pfn3] ^ MAPPING_ANON);
-      if ((different & MAPPING_TAG_MASK) !== 0) break;
-    }
+    const isExclusive = (page & PG_ANON_EXCLUSIVE) !== 0;
+    if (!isExclusive && !areFourAnonymous(mapping, pfn0, pfn1, pfn2, pfn3)) break;
     if (chain.length > 0 && (chain.pageFlags !== page || previous[chain.newest] !== pfn0)) {
       freeTop = takeOff(kernel, memory, chain, freeTop);
     }
@@ -88,6 +77,32 @@ export function freeSoleRun(kernel: Kernel, from: number, to: number): number {
   kernel.stats.anonMapped -= done;
   memory.pushFreeRun(freeTop, done);
   return done;
+}
+
+/** Whether four entries from `entry` on all map a page that has a folio, without a mark. */
+export function mapFourFolios(flags: Uint16Array, entry: number): boolean {
+  const pte0 = flags[entry];
+  const pte1 = flags[entry + 1];
+  const pte2 = flags[entry + 2];
+  const pte3 = flags[entry + 3];
+  if (((pte0 | pte1 | pte2 | pte3) & (PTE_SPECIAL | PTE_UFFD_WP)) !== 0) return false;
+  return (pte0 & pte1 & pte2 & pte3 & PTE_PRESENT) !== 0;
+}
+
+/** Whether four small folios all belong to an anon_vma. */
+export function areFourAnonymous(
+  mapping: Int32Array,
+  pfn0: number,
+  pfn1: number,
+  pfn2: number,
+  pfn3: number,
+): boolean {
+  const different =
+    (mapping[pfn0] ^ MAPPING_ANON) |
+    (mapping[pfn1] ^ MAPPING_ANON) |
+    (mapping[pfn2] ^ MAPPING_ANON) |
+    (mapping[pfn3] ^ MAPPING_ANON);
+  return (different & MAPPING_TAG_MASK) === 0;
 }
 
 /** Takes the chain off its list and puts it onto the stack of free pages. Returns the new top. */
