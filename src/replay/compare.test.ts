@@ -92,6 +92,7 @@ describe('comparison with a snapshot', () => {
       const listener: ComparisonListener = {
         missing: () => {},
         swapped: () => {},
+        areApart: () => identity.areListedApart(),
         present({ vpn, page, pfn }, row) {
           heard.push(vpn[row] ?? -1);
           return identity.bindListed(page[row] ?? -1, pfn[row] ?? -1);

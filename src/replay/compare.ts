@@ -74,7 +74,7 @@ class PageBlock implements ListedPages {
  * whether they pair, or `bijection` tells which ones do not.
  */
 class Comparison {
-  /** As far as the listener says. */
+  /** Whether each page is listed with one frame only, as far as the listener says. */
   isOneToOne = true;
   agree = 0;
   missing = 0;
@@ -221,10 +221,12 @@ export interface ComparisonListener {
   /** The machine lacks it. */
   missing(pages: ListedPages, row: number): void;
   /**
-   * The machine has it. Returns whether its page and its frame were not listed with others before
-   * in the snapshot; false also if that is not known.
+   * The machine has it. Returns whether its page was not listed with another frame before in the
+   * snapshot; false also if that is not known.
    */
   present(pages: ListedPages, row: number): boolean;
+  /** All were told of. Returns whether no frame was listed with two pages. */
+  areApart(): boolean;
   /** The kernel has swapped it out, the machine maps it as `page`. */
   swapped(pid: number, vpn: number, page: number): void;
 }
@@ -246,7 +248,7 @@ export class SnapshotComparer {
     const { kernel } = this.machine;
     let tally = new Comparison(kernel, listener);
     walkSnapshot(kernel, snapshot, tally);
-    if (!tally.isOneToOne) {
+    if (listener !== undefined && !(tally.isOneToOne && listener.areApart())) {
       // Rare, so that looking for the pages at fault may cost more.
       tally = new Comparison(kernel, undefined);
       walkSnapshot(kernel, snapshot, tally);

@@ -43,17 +43,22 @@ export class PageIdentity {
     this.pairs.beginRound();
   }
 
+  /** Whether no frame was listed with two pages since `beginListed`. */
+  areListedApart(): boolean {
+    return this.pairs.isRoundWhole();
+  }
+
   /**
-   * Binds a page that a snapshot lists. Returns whether neither page nor frame was listed with
-   * another before.
+   * Binds a page that a snapshot lists. Returns whether the page was listed with no other frame
+   * before; of the frame says `areListedApart`.
    */
   bindListed(page: number, pfn: number): boolean {
     if (pfn < 0 || pfn > MOST_PFN) return false;
     const { pairs } = this;
     const isNew = !pairs.isOfRound(page);
-    const isOnly = pairs.pairInRound(page, pfn);
+    const isSame = pairs.pairInRound(page, pfn);
     if (isNew) pairs.setNote(page, this.indexNow(page));
-    return isOnly;
+    return isSame;
   }
 
   /** Binds what the process maps from `vpn` on to a block of frames. */
@@ -67,14 +72,20 @@ export class PageIdentity {
   /** Machine page that stands for a frame and is mapped, or `NO_PAGE`. */
   find(pfn: number): number {
     if (pfn < 0 || pfn > MOST_PFN) return NO_PAGE;
-    const page = this.pairs.pageAt(pfn);
-    if (page === NO_PAGE || !this.isKnown(page)) return NO_PAGE;
-    return this.mapcount(page) > 0 ? page : NO_PAGE;
+    const page = this.pairs.lastPageAt(pfn);
+    // Most frames that are asked for are being freed: the mapcount alone says so.
+    if (page === NO_PAGE || this.mapcount(page) === 0) return NO_PAGE;
+    return this.pairs.pageAt(pfn) === page && this.isNotUsedAgain(page) ? page : NO_PAGE;
   }
 
   /** Whether the frame that a machine page stands for is known. */
   isKnown(page: number): boolean {
-    return this.pairs.frameAt(page) >= 0 && this.pairs.noteAt(page) === this.indexNow(page);
+    return this.pairs.frameAt(page) >= 0 && this.isNotUsedAgain(page);
+  }
+
+  /** Whether a page that was bound is still at its place in its mapping. */
+  private isNotUsedAgain(page: number): boolean {
+    return this.pairs.noteAt(page) === this.indexNow(page);
   }
 
   /** The frame of a machine page is not known any more. */

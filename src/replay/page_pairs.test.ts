@@ -34,23 +34,35 @@ describe('page pairs', () => {
     );
   });
 
-  it('says when a round parts one of its own pairs, and no other', () => {
-    const pairs = new PagePairs();
-    pairs.pair(1, 100);
-    pairs.pair(2, 200);
-    pairs.beginRound();
-    // Pairs of earlier rounds may go.
-    expect(pairs.pairInRound(1, 200)).toBe(true);
-    expect(pairs.frameAt(2)).toBe(-1);
-    expect(pairs.pairInRound(9000, 100)).toBe(true);
-    expect(pairs.pairInRound(1, 200)).toBe(true);
-    // The page has another frame, the frame another page.
-    expect(pairs.pairInRound(1, 300)).toBe(false);
-    expect(pairs.frameAt(1)).toBe(300);
-    expect(pairs.pairInRound(3, 100)).toBe(false);
-    expect([pairs.pageAt(100), pairs.frameAt(9000)]).toEqual([3, -1]);
-    pairs.beginRound();
-    expect(pairs.pairInRound(1, 200)).toBe(true);
+  it('say whether all pairs of a round are there together', () => {
+    const step = fc.record({
+      page: fc.nat(4).map((page) => page * 3000),
+      pfn: fc.nat(4).map((pfn) => pfn * 700_000),
+    });
+    const steps = fc.array(step, { maxLength: 12 });
+    fc.assert(
+      fc.property(steps, steps, (before, listed) => {
+        const pairs = new PagePairs();
+        for (const { page, pfn } of before) pairs.pair(page, pfn);
+        pairs.beginRound();
+        const frameOf = new Map<number, number>();
+        let isOnlyFrame = true;
+        for (const { page, pfn } of listed) {
+          const isSame = (frameOf.get(page) ?? pfn) === pfn;
+          expect(pairs.pairInRound(page, pfn)).toBe(isSame);
+          frameOf.set(page, pfn);
+          isOnlyFrame &&= isSame;
+        }
+        const isOneToOne = isOnlyFrame && new Set(frameOf.values()).size === frameOf.size;
+        expect(isOnlyFrame && pairs.isRoundWhole()).toBe(isOneToOne);
+        for (let i = 0; i <= 4; i += 1) {
+          expect(pairs.isOfRound(i * 3000)).toBe(frameOf.has(i * 3000));
+        }
+        pairs.beginRound();
+        expect([pairs.isRoundWhole(), pairs.isOfRound(0)]).toEqual([true, false]);
+      }),
+      { seed: 7 },
+    );
   });
 
   it('keep the note of a page', () => {

@@ -26,20 +26,12 @@ export class PfnTable {
   }
 
   set(pfn: number, value: number): void {
-    this.exchange(pfn, value);
-  }
-
-  /** Sets a number and returns the one before. */
-  exchange(pfn: number, value: number): number {
     let place = this.places[pfn >>> CHUNK_SHIFT] ?? 0;
     if (place === 0) {
-      if (value === 0) return 0;
+      if (value === 0) return;
       place = this.addChunk(pfn >>> CHUNK_SHIFT);
     }
-    const at = place + (pfn & (CHUNK_LENGTH - 1));
-    const old = this.numbers[at] ?? 0;
-    this.numbers[at] = value;
-    return old;
+    this.numbers[place + (pfn & (CHUNK_LENGTH - 1))] = value;
   }
 
   private addChunk(chunk: number): number {

@@ -48,6 +48,10 @@ export class SnapshotSync implements ComparisonListener {
     return false;
   }
 
+  areApart(): boolean {
+    return this.pages.identity.areListedApart();
+  }
+
   swapped(pid: number, vpn: number, page: number): void {
     if (!this.pages.identity.isKnown(page)) this.gone.push({ pid, vpn });
   }
