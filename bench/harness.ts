@@ -251,8 +251,9 @@ function quietMedian(rounds: readonly Round[]): number {
   return medianOf(quietest.map(({ elapsedNs }) => elapsedNs));
 }
 
+/** The lower one of the two in the middle: a slow variant has two rounds only. */
 function medianOf(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? NaN;
 }
 
 /** The least of the medians of up to three runs of consecutive rounds. */
