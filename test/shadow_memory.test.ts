@@ -103,6 +103,32 @@ describe('the content invariant is silent', () => {
     expect(found).toEqual([]);
   });
 
+  test('about a child of a process whose huge pages its own parent took', () => {
+    const script = new Script();
+    const found = script.run(
+      { op: 'config', key: 'hugetlb', value: 2 },
+      { op: 'mmap', p: 0, at: 1024, n: 1, prot: 'rw', flags: 'private|anon|hugetlb|fixed' },
+      { op: 'mmap', p: 0, at: 512, n: 1, prot: 'rw', flags: 'private|anon|hugetlb|fixed' },
+      { op: 'write', p: 0, at: 514, n: 1, v: 103 },
+      { op: 'fork', p: 0, c: 1 },
+      // No page for a copy: the child has to give up its own.
+      { op: 'write', p: 0, at: 515, n: 1, v: 109 },
+      { op: 'exit', p: 0 },
+      { op: 'fork', p: 1, c: 2 },
+      { op: 'write', p: 2, at: 516, n: 1, v: 112 },
+    );
+    expect(found).toEqual([]);
+    const taken = script.machine.apply({ op: 'read', p: 1, at: 514, n: 1 });
+    const anew = script.machine.apply({ op: 'read', p: 2, at: 514, n: 3 });
+    expect([taken.vals, anew.vals]).toEqual([
+      [['BUS', 1]],
+      [
+        [0, 2],
+        [112, 1],
+      ],
+    ]);
+  });
+
   test('about what a large folio of a file holds behind its end', () => {
     const script = new Script();
     const problems = script.run(

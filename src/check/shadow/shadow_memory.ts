@@ -244,7 +244,10 @@ export class ShadowMemory {
       if (childMm === undefined || findVma(childMm, at + regionStart) === undefined) continue;
       const vma = parentMm === undefined ? undefined : findVma(parentMm, at + regionStart);
       const isWiped = vma !== undefined && (vma.flags & VM_WIPEONFORK) !== 0;
-      mm.pages.set(at, isWiped ? new ShadowPage(undefined, at, false, 1) : page.forked());
+      const forked = isWiped ? new ShadowPage(undefined, at, false, 1) : page.forked();
+      // Its owner took pages from the parent, which gets a signal there; the child starts anew.
+      if (vma?.lostHugePages === true) forked.dropMaybe();
+      mm.pages.set(at, forked);
     }
     this.processes.set(c, new ShadowProcess(mm, parent));
   }
