@@ -8,7 +8,7 @@ import type {
   SnapshotProcess,
   SnapshotVma,
 } from './snapshot.js';
-import { RUN } from './snapshot.js';
+import { RUN_NAMES } from './snapshot.js';
 
 const MOST_PAGE = 2 ** 52;
 /** Of signed 32-bit columns. */
@@ -18,12 +18,23 @@ const FIRST_CAPACITY = 1024;
 /** Growing columns of page runs. */
 class RunBuilder {
   length = 0;
-  page = new Float64Array(FIRST_CAPACITY);
-  count = new Uint32Array(FIRST_CAPACITY);
-  kind = new Uint8Array(FIRST_CAPACITY);
-  pfn = new Float64Array(FIRST_CAPACITY);
-  mapcount = new Uint32Array(FIRST_CAPACITY);
-  exclusive = new Uint8Array(FIRST_CAPACITY);
+  page: Float64Array;
+  count: Uint32Array;
+  kind: Uint8Array;
+  pfn: Float64Array;
+  mapcount: Uint32Array;
+  exclusive: Uint8Array;
+  /** Pages of all runs, by kind. */
+  readonly pagesOfKind = new Float64Array(RUN_NAMES.length);
+
+  constructor(capacity: number) {
+    this.page = new Float64Array(capacity);
+    this.count = new Uint32Array(capacity);
+    this.kind = new Uint8Array(capacity);
+    this.pfn = new Float64Array(capacity);
+    this.mapcount = new Uint32Array(capacity);
+    this.exclusive = new Uint8Array(capacity);
+  }
 
   grow(): void {
     const capacity = this.page.length * 2;
@@ -74,10 +85,15 @@ export class SnapshotBuilder {
   readonly #procs: SnapshotProcess[] = [];
   readonly #vmas: SnapshotVma[] = [];
   readonly #check = new LayoutCheck();
-  readonly #runs = new RunBuilder();
+  readonly #runs: RunBuilder;
   #vma: SnapshotArea | undefined;
   #vmaRunStart = 0;
   #runEndPage = 0;
+
+  /** @param runs How many runs are expected; there may be more. */
+  constructor(runs = FIRST_CAPACITY) {
+    this.#runs = new RunBuilder(Math.max(runs, 1));
+  }
 
   addProcess(proc: SnapshotProcess): void {
     this.#check.addProcess(proc.pid);
@@ -125,12 +141,13 @@ export class SnapshotBuilder {
     runs.mapcount[row] = mapcount;
     runs.exclusive[row] = isExclusive ? 1 : 0;
     runs.length = row + 1;
+    runs.pagesOfKind[kind] = (runs.pagesOfKind[kind] ?? 0) + count;
   }
 
   /** Hands out the snapshot; totals are counted from the runs. */
   finish(name: string, time: string): Snapshot {
     this.#closeVma();
-    const { length, page, count, kind, pfn, mapcount, exclusive } = this.#runs;
+    const { length, page, count, kind, pfn, mapcount, exclusive, pagesOfKind } = this.#runs;
     const runs = {
       length,
       page: page.subarray(0, length),
@@ -140,7 +157,7 @@ export class SnapshotBuilder {
       mapcount: mapcount.subarray(0, length),
       exclusive: exclusive.subarray(0, length),
     };
-    const totals = countPages(runs);
+    const totals = totalsOf(pagesOfKind);
     const processes = this.#procs.length;
     return { name, time, processes, ...totals, procs: this.#procs, vmas: this.#vmas, runs };
   }
@@ -153,15 +170,10 @@ export class SnapshotBuilder {
   }
 }
 
-function countPages(
-  runs: Snapshot['runs'],
+function totalsOf(
+  pagesOfKind: Float64Array,
 ): Pick<SnapshotInfo, 'anonPages' | 'filePages' | 'zeroPages' | 'swapPages'> {
-  const pages = Object.values(RUN).map(() => 0);
-  for (let row = 0; row < runs.length; row += 1) {
-    const kind = runs.kind[row] ?? 0;
-    pages[kind] = (pages[kind] ?? 0) + (runs.count[row] ?? 0);
-  }
-  const [anon = 0, huge = 0, ksm = 0, zero = 0, file = 0, special = 0, swap = 0] = pages;
+  const [anon = 0, huge = 0, ksm = 0, zero = 0, file = 0, special = 0, swap = 0] = pagesOfKind;
   return {
     anonPages: anon + huge + ksm,
     filePages: file + special,

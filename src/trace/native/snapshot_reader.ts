@@ -22,7 +22,7 @@ export function readNativeSnapshot(
   memory: GroupMemory,
 ): Snapshot {
   const runs = new RunsByProcess(memory, directory, snapshot.rows.runs);
-  const builder = new SnapshotBuilder();
+  const builder = new SnapshotBuilder(runs.rows);
   for (const process of procs) builder.addProcess(process);
   for (const vma of vmas) {
     builder.addVma(vma);
@@ -55,7 +55,8 @@ class RunsByProcess {
   readonly #mapcount: Int32Array;
   readonly #exclusive: Uint8Array;
   readonly #nextRow: Int32Array;
-  #rows = 0;
+  /** Of all processes together. */
+  rows = 0;
 
   constructor(memory: GroupMemory, directory: string, range: readonly [number, number]) {
     this.#path = join(directory, 'runs.parquet');
@@ -76,7 +77,7 @@ class RunsByProcess {
   #add(values: readonly DecodedArray[], from: number, to: number): void {
     const [, pids = [], pages = [], counts = [], kinds = [], pfns = [], mapcounts = []] = values;
     const exclusives = values[7] ?? [];
-    const at = this.#rows;
+    const at = this.rows;
     copyLongs(pages, this.#page, at, from, to);
     copyLongs(pfns, this.#pfn, at, from, to);
     copyInts(counts, this.#count, at, from, to);
@@ -104,7 +105,7 @@ class RunsByProcess {
       runs.last = target;
       this.#nextRow[target] = NO_ROW;
     }
-    this.#rows = at + to - from;
+    this.rows = at + to - from;
   }
 
   #runsOf(pid: number): ProcessRuns {
