@@ -1,7 +1,8 @@
 import type { Machine } from '../../kernel/machine.js';
-import type { Operation, OperationResult, PageValue } from '../../kernel/operation.js';
+import type { Operation, OperationResult } from '../../kernel/operation.js';
 import { findVma } from '../../kernel/vm/mm.js';
 import { VM_WIPEONFORK } from '../../kernel/vm/vm_flags.js';
+import { forEachValue } from './result_values.js';
 import { ShadowFile, ShadowPage } from './shadow_page.js';
 import {
   dropCopiesInHole,
@@ -435,17 +436,5 @@ export class ShadowMemory {
     for (const at of process.mm.pages.keys()) {
       if (findVma(mm, at + regionStart) === undefined) this.unmap(process.mm, at, 1);
     }
-  }
-}
-
-/** Calls for each value of a run-length coded list with its place in it. */
-function forEachValue(
-  vals: ReadonlyArray<readonly [PageValue, number]> | undefined,
-  call: (value: PageValue, i: number) => void,
-): void {
-  let at = 0;
-  for (const [value, count] of vals ?? []) {
-    for (let i = at; i < at + count; i += 1) call(value, i);
-    at += count;
   }
 }
