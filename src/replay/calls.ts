@@ -43,6 +43,8 @@ const MAP_FLAG_WORDS: ReadonlyArray<readonly [number, string]> = [
   [0x40000, 'hugetlb'],
 ];
 const MAP_ANONYMOUS = 0x20;
+/** Without effect since long; those who load programs and libraries set it still. */
+const MAP_DENYWRITE = 0x800;
 const MREMAP_DONTUNMAP = 4;
 const MLOCK_ONFAULT = 1;
 const PR_SET_MEMORY_MERGE = 67;
@@ -54,8 +56,16 @@ const MCL_WORDS: ReadonlyArray<readonly [number, string]> = [
 
 /** What a call needs to know about files. */
 export interface CallFiles {
-  /** Machine file behind a descriptor that is mapped from an offset on; made if it is new. */
-  fileToMap(process: ReplayProcess, descriptor: number, offsetPages: number): string;
+  /**
+   * Machine file behind a descriptor that is mapped from an offset on; made if it is new. Loaders
+   * of programs map files that they have just opened.
+   */
+  fileToMap(
+    process: ReplayProcess,
+    descriptor: number,
+    offsetPages: number,
+    isLoader: boolean,
+  ): string;
   /** Machine file behind a descriptor whose length changes; made if it is new. */
   fileToResize(process: ReplayProcess, descriptor: number): string;
   /** A new shared segment of a length. */
@@ -177,6 +187,8 @@ function mmapOperation(process: ReplayProcess, call: CallRecord, files: CallFile
     ...(isAnonymous ? ['anon'] : []),
     ...words(flags, MAP_FLAG_WORDS),
   ];
+  const off = pageOf(offset);
+  const isLoader = (flags & MAP_DENYWRITE) !== 0;
   return {
     op: 'mmap',
     p: process.pid,
@@ -184,9 +196,7 @@ function mmapOperation(process: ReplayProcess, call: CallRecord, files: CallFile
     n: pagesOf(length),
     prot: protLetters(prot),
     flags: flagWords.join('|'),
-    ...(isAnonymous
-      ? {}
-      : { file: files.fileToMap(process, descriptor, pageOf(offset)), off: pageOf(offset) }),
+    ...(isAnonymous ? {} : { file: files.fileToMap(process, descriptor, off, isLoader), off }),
   };
 }
 
@@ -209,5 +219,7 @@ function madviseOperation(
   if (advice === undefined) return undefined;
   // An advice that refuses a later VMA has changed the earlier ones; collapse is all or nothing.
   if (advice === 'collapse' && returned < 0) return undefined;
+  // Pages that wait to be listed, or that others map, stay: reclaim says which ones went.
+  if (advice === 'pageout') return undefined;
   return { op: 'madvise', p, at, n, advice };
 }

@@ -1,7 +1,7 @@
-import { NIL, PAGE_SIZE_BYTES, TASK_SIZE_PAGES } from '../base/units.js';
+import { NIL, PMD_ORDER, TASK_SIZE_PAGES } from '../base/units.js';
 import type { Machine } from '../kernel/machine.js';
-import type { Operation, OperationResult } from '../kernel/operation.js';
-import { MM_ANONPAGES, findVma, type Mm } from '../kernel/vm/mm.js';
+import type { Operation } from '../kernel/operation.js';
+import { MM_ANONPAGES, type Mm } from '../kernel/vm/mm.js';
 import { CLONE_FLAG, FAULT_ERROR, RSS_MEMBER, snapshotMark } from '../trace/event.js';
 import type { Recording } from '../trace/recording.js';
 import type { Snapshot, SnapshotLayout } from '../trace/snapshot.js';
@@ -9,20 +9,19 @@ import { attachSnapshot } from './attach.js';
 import { operationOfCall, pageOf } from './calls.js';
 import { SnapshotComparer, type SnapshotComparison } from './compare.js';
 import { noFindings } from './findings.js';
+import { fillBlock } from './huge_blocks.js';
 import { installImage, stackTop } from './image.js';
 import type { ReplayMoment, ReplayObserver } from './observer.js';
 import { PageEvents } from './page_events.js';
 import { recordedKnobs } from './recorded_knobs.js';
 import { ReplayFiles } from './replay_files.js';
+import { RefusedFaults } from './refused_faults.js';
 import { ReplayMachine, UNKNOWN_CONTENT } from './replay_machine.js';
 import { withSmallPages } from './small_pages.js';
 import { SnapshotSync } from './snapshot_sync.js';
 import { STEP, type StepQueue } from './steps.js';
 import { TaskTable, type ReplayProcess } from './tasks.js';
 import { UnplacedPages } from './unplaced_pages.js';
-
-/** Lowest page where a stack may be in an unknown image. */
-const STACK_AREA_PAGE = 0x7ff000000000 / PAGE_SIZE_BYTES;
 
 /** Applies steps to a machine. */
 export class ReplayDriver {
@@ -49,6 +48,7 @@ export class ReplayDriver {
   private readonly comparer: SnapshotComparer;
   private readonly pages: PageEvents;
   private readonly unplaced: UnplacedPages;
+  private readonly refused: RefusedFaults;
 
   constructor(
     recording: Recording,
@@ -64,6 +64,7 @@ export class ReplayDriver {
     this.comparer = new SnapshotComparer(machine);
     this.pages = new PageEvents(machine, recording, this.findings);
     this.unplaced = new UnplacedPages(machine, this.pages.identity);
+    this.refused = new RefusedFaults(machine);
     this.moment = {
       machine,
       tasks: this.tasks,
@@ -172,11 +173,14 @@ export class ReplayDriver {
       case STEP.alloc:
         if (queue.d[slot] === 1) this.pages.moreInFault(tid, a);
         else if (this.tasks.find(tid) === undefined) this.pages.allocByDaemon(tid, a, b);
-        else this.unplaced.allocated(tid, a);
+        else this.unplaced.allocated(tid, a, b);
         return undefined;
       case STEP.free:
         this.unplaced.freed(a);
         this.pages.free(tid, a, b, this.tasks.find(tid) !== undefined);
+        return undefined;
+      case STEP.gaveUp:
+        this.pages.gaveUp(a);
         return undefined;
       case STEP.other:
         this.pages.other(queue, slot, tid, this.tasks.find(tid) !== undefined);
@@ -288,21 +292,32 @@ export class ReplayDriver {
     this.pages.beginFault();
     const pfn = queue.d[slot] ?? -1;
     const { kernel } = this.machine;
+    const mm = kernel.processes.get(process.pid)?.mm;
+    const before = mm?.rss[MM_ANONPAGES] ?? 0;
     if (pfn !== -1) kernel.givenOrder = queue.e[slot] ?? 0;
     let result = this.machine.apply(fault);
     // Without a page, then or before, it was refused there too: a signal.
     const hadPage = pfn !== -1 || (error & FAULT_ERROR.present) !== 0;
     if (result.ret !== 0 && isWrite && hadPage) {
-      result = this.faultInUnknownArea(process, vpn, result);
+      if (this.refused.mapUnknown(process.pid, vpn)) {
+        this.findings.pagesInUnknownAreas += 1;
+        result = this.machine.apply(fault);
+      }
     }
+    if (kernel.givenOrder === PMD_ORDER) fillBlock(this.machine, process.pid, vpn);
     kernel.givenOrder = NIL;
-    if (result.ret !== 0) this.findings.faultsRefused += 1;
+    this.refused.forget(tid);
+    if (result.ret !== 0) {
+      this.findings.faultsRefused += 1;
+      if (isWrite && pfn !== -1) this.refused.add(tid, process.pid, vpn);
+    }
     this.lastFaultTid = tid;
     this.unplaced.faulted();
-    const mm = kernel.processes.get(process.pid)?.mm;
     this.lastFaultMm = mm;
     if (pfn !== -1 && mm !== undefined) {
-      this.pages.endFault(tid, mm, vpn, pfn, queue.e[slot] ?? 0);
+      const order = queue.e[slot] ?? 0;
+      const hasEffect = this.copied || this.reused || mm.rss[MM_ANONPAGES] !== before;
+      this.pages.endFault(tid, mm, vpn, pfn, order, hasEffect);
     }
     if (isWrite && (error & FAULT_ERROR.present) !== 0) this.checkCopy(pfn !== -1);
   }
@@ -316,20 +331,6 @@ export class ReplayDriver {
     const from = 'at' in operation ? (operation.at ?? 0) : 0;
     const end = 'n' in operation ? from + operation.n : TASK_SIZE_PAGES;
     this.unplaced.callFills(tid, mm, from, end);
-  }
-
-  /** Nothing is known to be mapped here, yet the program writes: a private page. */
-  private faultInUnknownArea(
-    process: ReplayProcess,
-    vpn: number,
-    refused: OperationResult,
-  ): OperationResult {
-    const mm = this.machine.kernel.processes.get(process.pid)?.mm;
-    if (mm === undefined || findVma(mm, vpn) !== undefined) return refused;
-    const flags = vpn >= STACK_AREA_PAGE ? 'private|anon|fixed|growsdown' : 'private|anon|fixed';
-    this.machine.apply({ op: 'mmap', p: process.pid, at: vpn, n: 1, prot: 'rw', flags });
-    this.findings.pagesInUnknownAreas += 1;
-    return this.machine.apply(this.fault);
   }
 
   private checkCopy(wasAllocated: boolean): void {
@@ -353,6 +354,7 @@ export class ReplayDriver {
       this.findings.pagesUnplaced += 1;
       return;
     }
+    if (queue.e[slot] === 1 && this.refused.mapped(tid)) this.findings.faultsRefused -= 1;
     if (!isOwn || this.lastFaultTid !== tid) return;
     this.lastFaultTid = -1;
     const mm = this.lastFaultMm;
@@ -386,6 +388,8 @@ export class ReplayDriver {
     process.execNs = this.moment.timeNs;
     process.hasHeap = false;
     process.segments.clear();
+    // Most are closed by it, and no event tells which.
+    process.files.clear();
     const coming = this.comingSnapshot(process.pid);
     if (coming !== undefined) installImage(this.machine, this.files, process, coming);
     const top = coming === undefined ? undefined : stackTop(coming, process.pid);

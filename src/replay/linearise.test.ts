@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EventBatchBuilder } from '../trace/batch_builder.js';
-import { EVENT, FAULT_ERROR, type EventKind } from '../trace/event.js';
+import { EVENT, FAULT_ERROR, RSS_MEMBER, type EventKind } from '../trace/event.js';
 import { StringTable } from '../trace/tables.js';
 import { Lineariser } from './linearise.js';
 import { STEP } from './steps.js';
@@ -31,6 +31,7 @@ function steps(...events: readonly Event[]): string[] {
     if (queue.kind[slot] === STEP.fault) found.push(`fault ${a} gets ${d}`);
     if (queue.kind[slot] === STEP.call) found.push(`call ${queue.calls[slot]?.name}`);
     if (queue.kind[slot] === STEP.alloc) found.push(`page ${a}`);
+    if (queue.kind[slot] === STEP.gaveUp) found.push(`gave up ${a}`);
     lineariser.pop();
   }
   return found;
@@ -82,6 +83,23 @@ describe('Lineariser', () => {
         [EVENT.callExit, TID, 'mprotect', 0],
       ),
     ).toEqual(['fault 4096 gets -1', 'call mprotect', 'page 42']);
+  });
+
+  it('lets a fault start anew that left its page before a snapshot', () => {
+    const counted = (tid: number): Event => [EVENT.rss, tid, '', MM, 1, RSS_MEMBER.anon, 1];
+    expect(
+      steps(
+        [EVENT.faultUser, OTHER_TID, '', 0x2000, USER_WRITE],
+        [EVENT.pageAlloc, OTHER_TID, '', 41, 0],
+        counted(OTHER_TID),
+        [EVENT.faultUser, TID, '', 0x1000, USER_WRITE],
+        [EVENT.pageAlloc, TID, '', 42, 0],
+        [EVENT.mark, 1, 'SNAP t1'],
+        [EVENT.pageAlloc, TID, '', 43, 0],
+        counted(TID),
+        [EVENT.mark, 1, 'SNAP t2'],
+      ),
+    ).toEqual(['fault 8192 gets 41', 'fault 4096 gets 42', 'gave up 42', 'fault 4096 gets 43']);
   });
 
   it('gives the same order whether events come one by one or in blocks', () => {

@@ -2,27 +2,16 @@ import { EVENT, FAULT_ERROR, RSS_MEMBER, snapshotMark, type EventBatch } from '.
 import type { StringTable } from '../trace/tables.js';
 import { CallRoles } from './call_roles.js';
 import { STEP, StepQueue, type CallRecord } from './steps.js';
+import { endFault, newThread, NO_PLACE, noteFrame, type ThreadState } from './thread_state.js';
 
 const WAITING = 0;
 const READY = 1;
 const CANCELLED = 2;
-const NO_PLACE = -1;
 
 /** A fault without a sign of its outcome holds back later steps for at most this long. */
 const LONGEST_FAULT_NS = 100_000_000;
 /** The same for a call that has taken its lock and not returned. */
 const MOST_BEHIND_CALL = 1_048_576;
-
-/** What is pending in one thread. */
-interface ThreadState {
-  /** Sequence number of a fault whose outcome is not known yet. */
-  fault: number;
-  /** The last fault got a page, and nothing tells that it is over. */
-  isInFault: boolean;
-  call: CallRecord | undefined;
-  /** Sequence number of the place where its fork copied the mm. */
-  fork: number;
-}
 
 /**
  * Puts events into the order in which they took effect (recorder.md §3, §7): a VMA call where it
@@ -37,6 +26,8 @@ export class Lineariser {
   private readonly threads = new Map<number, ThreadState>();
   /** Some process has swap entries, so pages may be reclaimed. */
   private hasSwap = false;
+  /** The recording tells of counters of anonymous pages. */
+  private hasCounters = false;
   private lastTid = -1;
   private lastThread: ThreadState = newThread();
 
@@ -73,7 +64,7 @@ export class Lineariser {
       case EVENT.faultUser:
       case EVENT.faultKernel: {
         this.settleFault(thread);
-        thread.isInFault = false;
+        endFault(thread);
         const slot = this.append(STEP.fault, WAITING, batch, row, tid);
         this.queue.d[slot] = NO_PLACE;
         thread.fault = this.queue.tail - 1;
@@ -87,6 +78,9 @@ export class Lineariser {
         return;
       case EVENT.pageFree:
         this.placeAdvice(thread, batch, row, tid);
+        if (thread.pfn !== NO_PLACE && thread.pfn === batch.a[row]) {
+          this.giveUp(thread, batch, row, tid);
+        }
         this.append(STEP.free, READY, batch, row, tid);
         return;
       case EVENT.lock:
@@ -106,7 +100,7 @@ export class Lineariser {
         return;
       case EVENT.callEnter:
         this.settleFault(thread);
-        thread.isInFault = false;
+        endFault(thread);
         this.enterCall(thread, batch, row);
         return;
       case EVENT.callExit:
@@ -210,38 +204,42 @@ export class Lineariser {
     const { queue } = this;
     if (thread.fault === NO_PLACE || thread.fault < queue.head) {
       thread.fault = NO_PLACE;
+      if (thread.hasGivenUp) {
+        this.pushFault(thread, batch, row, tid);
+        return;
+      }
       this.placeAdvice(thread, batch, row, tid);
       const slot = this.append(STEP.alloc, READY, batch, row, tid);
       queue.d[slot] = thread.isInFault ? 1 : 0;
       return;
     }
-    thread.isInFault = true;
     const old = queue.slot(thread.fault);
-    const pfn = batch.a[row] ?? 0;
+    thread.address = queue.a[old] ?? 0;
+    thread.error = queue.b[old] ?? 0;
+    thread.instructionPointer = queue.c[old] ?? 0;
     if (thread.fault === queue.tail - 1) {
+      noteFrame(thread, batch.a[row] ?? 0, batch.b[row] ?? 0);
       queue.state[old] = READY;
-      queue.d[old] = pfn;
+      queue.d[old] = batch.a[row] ?? 0;
       queue.e[old] = batch.b[row] ?? 0;
     } else {
       queue.state[old] = CANCELLED;
-      const { a, b, c } = queue;
-      const address = a[old] ?? 0;
-      const error = b[old] ?? 0;
-      const pointer = c[old] ?? 0;
-      const slot = queue.push(
-        STEP.fault,
-        READY,
-        tid,
-        batch.timeNs[row] ?? 0,
-        batch.firstIndex + row,
-      );
-      queue.a[slot] = address;
-      queue.b[slot] = error;
-      queue.c[slot] = pointer;
-      queue.d[slot] = pfn;
-      queue.e[slot] = batch.b[row] ?? 0;
+      this.pushFault(thread, batch, row, tid);
     }
     thread.fault = NO_PLACE;
+  }
+
+  /** The thread's fault took effect here, where it got a page. */
+  private pushFault(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
+    const { queue } = this;
+    const time = batch.timeNs[row] ?? 0;
+    const slot = queue.push(STEP.fault, READY, tid, time, batch.firstIndex + row);
+    noteFrame(thread, batch.a[row] ?? 0, batch.b[row] ?? 0);
+    queue.a[slot] = thread.address;
+    queue.b[slot] = thread.error;
+    queue.c[slot] = thread.instructionPointer;
+    queue.d[slot] = batch.a[row] ?? 0;
+    queue.e[slot] = batch.b[row] ?? 0;
   }
 
   private pushRss(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
@@ -260,6 +258,11 @@ export class Lineariser {
     }
     const slot = this.append(STEP.rss, READY, batch, row, tid);
     this.queue.d[slot] = batch.d[row] ?? 0;
+    const isMapped = isOwn && isAnon && thread.pfn !== NO_PLACE;
+    this.queue.e[slot] = isMapped ? 1 : 0;
+    if (!isMapped) return;
+    thread.pfn = NO_PLACE;
+    this.hasCounters = true;
   }
 
   private enterCall(thread: ThreadState, batch: EventBatch, row: number): void {
@@ -333,6 +336,7 @@ export class Lineariser {
       // The tasks are frozen: whatever is pending has happened.
       if (snapshotMark(this.strings.text(text)) !== undefined) {
         for (const other of this.threads.values()) this.settleFault(other);
+        if (this.hasCounters) this.giveUpFaults(batch, row);
       }
       queue.text[this.append(STEP.mark, READY, batch, row, tid)] = text;
     } else if (kind === EVENT.lost) {
@@ -367,6 +371,24 @@ export class Lineariser {
     thread.fork = NO_PLACE;
   }
 
+  /**
+   * A task that is to stand still while it waits in a fault leaves it first: the page that it got
+   * is not mapped, as a counter would have told.
+   */
+  private giveUpFaults(batch: EventBatch, row: number): void {
+    for (const [tid, thread] of this.threads) {
+      if (thread.pfn !== NO_PLACE) this.giveUp(thread, batch, row, tid);
+    }
+  }
+
+  /** The thread's fault lets go of its page; if it gets another one, it takes effect there. */
+  private giveUp(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
+    const slot = this.append(STEP.gaveUp, READY, batch, row, tid);
+    this.queue.a[slot] = thread.pfn;
+    thread.pfn = NO_PLACE;
+    thread.hasGivenUp = true;
+  }
+
   /** A thread that exits inside a call never returns from it. */
   private dropThread(tid: number): void {
     const thread = this.threads.get(tid);
@@ -378,8 +400,4 @@ export class Lineariser {
     this.threads.delete(tid);
     if (this.lastTid === tid) this.lastTid = -1;
   }
-}
-
-function newThread(): ThreadState {
-  return { fault: NO_PLACE, isInFault: false, call: undefined, fork: NO_PLACE };
 }

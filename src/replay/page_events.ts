@@ -16,6 +16,7 @@ const HUGE_ORDER = 9;
 const SCAN_SUCCEEDED = 1;
 /** Most frames that wait for a name, so that a damaged recording cannot fill memory. */
 const MOST_ORDER = 18;
+const MOST_RIVALS = 4096;
 
 /** A fault of a thread that may allocate more pages. */
 interface FaultedPage {
@@ -56,6 +57,8 @@ export class PageEvents {
   private readonly written = new Map<number, PagePlace>();
   private hasSwapEntries = false;
   private hasSwap = false;
+  /** Frames of faults that the machine had no use for: another thread's fault was first. */
+  private readonly rivals = new Set<number>();
   /** Machine page that the last fault copied, or `NO_PAGE`. */
   private copiedFrom = NO_PAGE;
 
@@ -77,9 +80,14 @@ export class PageEvents {
     this.copiedFrom = oldPage;
   }
 
-  /** A fault of `tid` is over, in which a block of frames was allocated first. */
-  endFault(tid: number, mm: Mm, vpn: number, pfn: number, order: number): void {
+  /**
+   * A fault of `tid` is over, in which a block of frames was allocated first; `hasEffect` if it
+   * changed what the machine maps.
+   */
+  endFault(tid: number, mm: Mm, vpn: number, pfn: number, order: number, hasEffect: boolean): void {
     this.rememberFault(tid, mm, vpn);
+    if (!hasEffect) this.addRival(mm, vpn, pfn);
+    else if (this.rivals.size > 0) this.rivals.delete(pfn);
     if (order > 0) {
       const count = 2 ** Math.min(order, HUGE_ORDER);
       this.identity.bindBlock(mm, vpn - (vpn % count), pfn, count);
@@ -94,8 +102,30 @@ export class PageEvents {
     this.bindPage(mm, vpn, pfn);
   }
 
-  /** Another allocation in the same fault. */
+  private addRival(mm: Mm, vpn: number, pfn: number): void {
+    if (anonymousPageAt(this.machine.kernel, mm, vpn) === NO_PAGE) return;
+    if (this.rivals.size >= MOST_RIVALS) this.rivals.clear();
+    this.rivals.add(pfn);
+  }
+
+  /** A fault that got a frame where no page was has not mapped it. */
+  gaveUp(pfn: number): void {
+    const { identity } = this;
+    const page = identity.find(pfn);
+    if (page === NO_PAGE) return;
+    if (this.rivals.delete(pfn)) {
+      identity.unbind(page);
+      return;
+    }
+    const [place, ...others] = identity.placesOf(page);
+    if (place === undefined || others.length > 0) return;
+    const { pid, vpn } = place;
+    this.machine.apply({ op: 'madvise', p: pid, at: vpn, n: 1, advice: 'dontneed_locked' });
+  }
+
+  /** Another allocation in the same fault; without swapping it is one of a file. */
   moreInFault(tid: number, pfn: number): void {
+    if (!this.hasSwapEntries) return;
     const fault = this.faults.get(tid);
     if (fault === undefined) return;
     fault.more += 1;

@@ -5,7 +5,7 @@ import type { DescriptorFile, ReplayProcess } from './tasks.js';
 import { pagesOf } from './calls.js';
 
 /** Files whose length no event tells are this long: no fault lies behind their end. */
-const UNKNOWN_LENGTH_PAGES = 2 ** 34;
+export const UNKNOWN_LENGTH_PAGES = 2 ** 34;
 
 /** Machine files behind descriptors, names and System V segments. */
 export class ReplayFiles implements CallFiles {
@@ -35,11 +35,17 @@ export class ReplayFiles implements CallFiles {
     }
   }
 
-  fileToMap(process: ReplayProcess, descriptor: number, offsetPages: number): string {
+  fileToMap(
+    process: ReplayProcess,
+    descriptor: number,
+    offsetPages: number,
+    isLoader: boolean,
+  ): string {
     let entry = process.files.get(descriptor);
     // Without the call that opened it a descriptor may mean another file by now: loaders map the
     // start of a file first.
-    if (entry === undefined || (!entry.isKnown && offsetPages === 0)) {
+    const isOther = entry !== undefined && offsetPages === 0 && (isLoader || !entry.isKnown);
+    if (entry === undefined || isOther) {
       entry = { file: this.make('tmp', UNKNOWN_LENGTH_PAGES), isKnown: false };
       process.files.set(descriptor, entry);
     }

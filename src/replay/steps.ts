@@ -15,7 +15,7 @@ export const STEP = {
   /** a: tid, b: last thread of its process (−1 unknown). */
   exit: 5,
   rename: 6,
-  /** a: mm id, b: 1 if of the running task, c: member, d: pages. */
+  /** a: mm id, b: 1 if of the running task, c: member, d: pages, e: 1 if its fault has mapped a page. */
   rss: 7,
   /** A page that is not the first of a fault. a: pfn, b: order, c: gfp flags, d: 1 in a fault. */
   alloc: 8,
@@ -25,6 +25,8 @@ export const STEP = {
   other: 11,
   lost: 12,
   mapped: 13,
+  /** The thread's fault has not mapped the page it got. a: pfn. */
+  gaveUp: 14,
 } as const;
 
 /** A system call between its entry and its exit. */

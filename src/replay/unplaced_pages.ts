@@ -1,3 +1,4 @@
+import { PMD_ORDER } from '../base/units.js';
 import type { Machine } from '../kernel/machine.js';
 import type { Mm } from '../kernel/vm/mm.js';
 import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
@@ -51,10 +52,10 @@ export class UnplacedPages {
   }
 
   /** An allocation outside of faults; the counter change that follows tells whose page it is. */
-  allocated(tid: number, pfn: number): void {
+  allocated(tid: number, pfn: number, order: number): void {
     this.pending = undefined;
     const range = this.ranges.get(tid);
-    if (range !== undefined && this.nameNext(range, pfn)) return;
+    if (range !== undefined && this.nameNext(range, pfn, order)) return;
     this.pending = { tid, pfn };
   }
 
@@ -112,8 +113,8 @@ export class UnplacedPages {
     else if (frames.length < MOST_ARGUMENT_FRAMES) frames.push(pfn);
   }
 
-  /** Gives the next page without a name in the range its frame. */
-  private nameNext(range: FilledRange, pfn: number): boolean {
+  /** Gives the next page without a name in the range, or its block, the frames of an allocation. */
+  private nameNext(range: FilledRange, pfn: number, order: number): boolean {
     const { kernel } = this.machine;
     const { pageTables } = kernel;
     const { mm, end } = range;
@@ -126,7 +127,10 @@ export class UnplacedPages {
       range.next += 1;
       const page = anonymousPageAt(kernel, mm, vpn);
       if (page === NO_PAGE || this.identity.isKnown(page)) continue;
-      this.identity.bind(page, pfn);
+      const count = 2 ** Math.min(order, PMD_ORDER);
+      const first = vpn - (vpn % count);
+      this.identity.bindBlock(mm, first, pfn, count);
+      range.next = first + count;
       return true;
     }
     return false;

@@ -125,8 +125,13 @@ function splitAndFallBack(kernel: Kernel, vma: Vma, vpn: number, pmd: number): n
   return VM_FAULT_FALLBACK;
 }
 
-/** A write to the huge zero page gets a whole zeroed folio. @kernel do_huge_zero_wp_pmd */
+/**
+ * A write to the huge zero page gets a whole zeroed folio. FALLBACK if there is none, as where a
+ * replayed fault got a smaller one.
+ * @kernel do_huge_zero_wp_pmd
+ */
 function* replaceHugeZero(kernel: Kernel, vma: Vma, vpn: number, pmd: number): Op<number> {
+  if (kernel.givenOrder !== NIL && kernel.givenOrder < PMD_ORDER) return VM_FAULT_FALLBACK;
   const failed = yield* anonVmaPrepare(kernel, vma);
   if (failed !== 0) return VM_FAULT_OOM;
   const head = yield* allocUserFolio(kernel, vma.mm, PMD_ORDER);
