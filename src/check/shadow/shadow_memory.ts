@@ -3,14 +3,9 @@ import type { Operation, OperationResult } from '../../kernel/operation.js';
 import { findVma } from '../../kernel/vm/mm.js';
 import { VM_WIPEONFORK } from '../../kernel/vm/vm_flags.js';
 import { forEachValue } from './result_values.js';
-import { ShadowFile, ShadowPage } from './shadow_page.js';
-import {
-  dropCopiesInHole,
-  truncate,
-  ShadowMm,
-  ShadowProcess,
-  type PinnedPage,
-} from './shadow_process.js';
+import { ShadowMm } from './shadow_mm.js';
+import { ShadowFile } from './shadow_page.js';
+import { dropCopiesInHole, truncate, ShadowProcess, type PinnedPage } from './shadow_process.js';
 
 const HUGE_PAGES = 512;
 const GIGANTIC_PAGES = 512 * 512;
@@ -53,16 +48,6 @@ export class ShadowMemory {
     return this.problems;
   }
 
-  /** The page of a process; one that no operation made is new stack. */
-  page(mm: ShadowMm, at: number): ShadowPage {
-    let page = mm.pages.get(at);
-    if (page === undefined) {
-      page = new ShadowPage(undefined, at, false, 1);
-      mm.pages.set(at, page);
-    }
-    return page;
-  }
-
   private observeProcess(
     process: ShadowProcess,
     operation: Extract<Operation, { readonly p: number }>,
@@ -75,10 +60,10 @@ export class ShadowMemory {
         if (isDone) this.map(mm, operation, result.ret);
         break;
       case 'munmap':
-        if (isDone) this.unmap(mm, operation.at, operation.n);
+        if (isDone) mm.unmap(operation.at, operation.n);
         break;
       case 'mremap':
-        if (isDone) this.remap(mm, operation, result.ret);
+        if (isDone) remap(mm, operation, result.ret);
         break;
       case 'madvise':
         this.advise(mm, operation, isDone);
@@ -94,10 +79,8 @@ export class ShadowMemory {
         this.inherit(mm, this.processes.get(operation.q)?.mm, operation, isDone);
         break;
       case 'brk':
-        if (result.ret < mm.brk) this.unmap(mm, result.ret, mm.brk - result.ret);
-        for (let at = mm.brk; at < result.ret; at += 1) {
-          mm.pages.set(at, new ShadowPage(undefined, at, false, 1));
-        }
+        if (result.ret < mm.brk) mm.unmap(result.ret, mm.brk - result.ret);
+        if (result.ret > mm.brk) mm.mapZeros(mm.brk, result.ret);
         mm.brk = result.ret;
         break;
       case 'fork':
@@ -173,44 +156,9 @@ export class ShadowMemory {
     if (words.includes('anon')) file = undefined;
     const unit = file?.unitPages ?? hugeUnit;
     if (file === undefined && isShared) file = new ShadowFile(unit);
-    const first = file === undefined ? at : (operation.off ?? 0);
-    const length = Math.ceil(operation.n / unit) * unit;
-    for (let i = 0; i < length; i += 1) {
-      const index = words.includes('anon') ? i : first + i;
-      mm.pages.set(at + i, new ShadowPage(file, index, isShared, unit));
-    }
-  }
-
-  private unmap(mm: ShadowMm, at: number, n: number): void {
-    for (let page = at; page < at + n; page += 1) {
-      mm.pages.get(page)?.drop();
-      mm.pages.delete(page);
-    }
-  }
-
-  private remap(mm: ShadowMm, operation: Extract<Operation, { op: 'mremap' }>, to: number): void {
-    const { at, n } = operation;
-    const isKept = operation.flags.includes('dontunmap');
-    const moved: Array<readonly [number, ShadowPage]> = [];
-    for (let i = 0; i < operation.new; i += 1) {
-      const old = i < n ? mm.pages.get(at + i) : undefined;
-      if (old !== undefined) moved.push([to + i, old]);
-      else if (i >= n) {
-        const before = moved.at(-1)?.[1] ?? mm.pages.get(at);
-        if (before === undefined) continue;
-        const index = n === 0 ? before.index + (moved.length === 0 ? 0 : 1) : before.index + 1;
-        moved.push([to + i, new ShadowPage(before.file, index, before.isShared, before.unitPages)]);
-      }
-    }
-    for (let page = at; page < at + n; page += 1) mm.pages.delete(page);
-    for (const [page, shadow] of moved) {
-      mm.pages.set(page, shadow);
-      const from = page - to + at;
-      if (!isKept || from >= at + n) continue;
-      // The source stays mapped, without what was in it.
-      const { file, index, isShared, unitPages } = shadow;
-      mm.pages.set(from, new ShadowPage(file, index, isShared, unitPages));
-    }
+    const index = words.includes('anon') ? 0 : (operation.off ?? 0);
+    const end = at + Math.ceil(operation.n / unit) * unit;
+    mm.map({ start: at, end, file, index, isShared, unitPages: unit });
   }
 
   private advise(
@@ -219,15 +167,12 @@ export class ShadowMemory {
     isDone: boolean,
   ): void {
     const { advice, at, n } = operation;
-    for (let i = at; i < at + n; i += 1) {
-      const page = mm.pages.get(i);
-      if (page === undefined) continue;
-      if (advice === 'remove' && page.isShared && page.file !== undefined) {
-        const { file, index } = page;
-        if (isDone) file.page(index).set(0);
-        else file.page(index).setMaybe(0);
-        if (isDone && i === at) dropCopiesInHole(this.processes.values(), file, index, index + n);
-      } else if (DROPPING.has(advice)) {
+    if (advice === 'remove') {
+      this.removeFromFile(mm, at, n, isDone);
+      return;
+    }
+    for (const [, page] of mm.knownIn(at, n)) {
+      if (DROPPING.has(advice)) {
         if (isDone && page.unitPages === 1) page.drop();
         else page.dropMaybe();
       } else if (advice === 'free') {
@@ -236,19 +181,34 @@ export class ShadowMemory {
     }
   }
 
+  /** A hole where a shared mapping shows the file. */
+  private removeFromFile(mm: ShadowMm, at: number, n: number, isDone: boolean): void {
+    for (let i = at; i < at + n; i += 1) {
+      const page = mm.page(i);
+      if (page === undefined || !page.isShared || page.file === undefined) continue;
+      const { file, index } = page;
+      if (isDone) file.page(index).set(0);
+      else file.page(index).setMaybe(0);
+      if (isDone && i === at) dropCopiesInHole(this.processes.values(), file, index, index + n);
+    }
+  }
+
   private fork(parent: ShadowProcess, p: number, c: number): void {
     const { regionStart, kernel } = this.machine;
     const [parentMm, childMm] = [kernel.processes.get(p)?.mm, kernel.processes.get(c)?.mm];
     const mm = new ShadowMm();
     mm.brk = parent.mm.brk;
-    for (const [at, page] of parent.mm.pages) {
-      if (childMm === undefined || findVma(childMm, at + regionStart) === undefined) continue;
-      const vma = parentMm === undefined ? undefined : findVma(parentMm, at + regionStart);
-      const isWiped = vma !== undefined && (vma.flags & VM_WIPEONFORK) !== 0;
-      const forked = isWiped ? new ShadowPage(undefined, at, false, 1) : page.forked();
+    for (const { start, end } of childMm?.vmas ?? []) {
+      const [at, behind] = [start - regionStart, end - regionStart];
+      const vma = parentMm === undefined ? undefined : findVma(parentMm, start);
+      if (vma !== undefined && (vma.flags & VM_WIPEONFORK) !== 0) {
+        mm.mapZeros(at, behind);
+        continue;
+      }
+      mm.inherit(parent.mm, at, behind - at);
       // Its owner took pages from the parent, which gets a signal there; the child starts anew.
-      if (vma?.lostHugePages === true) forked.dropMaybe();
-      mm.pages.set(at, forked);
+      if (vma?.lostHugePages !== true) continue;
+      for (const [, page] of mm.knownIn(at, behind - at)) page.dropMaybe();
     }
     this.processes.set(c, new ShadowProcess(mm, parent));
   }
@@ -261,18 +221,19 @@ export class ShadowMemory {
     isDone: boolean,
   ): void {
     if (parent === undefined || parent === child) return;
-    for (let page = at; page < at + n; page += 1) {
-      const from = parent.pages.get(page);
-      if (from === undefined) continue;
-      if (isDone) child.pages.set(page, from.forked());
-      else if (from.own !== undefined) child.pages.get(page)?.writeMaybe(from.own);
+    if (isDone) {
+      child.inherit(parent, at, n);
+      return;
+    }
+    for (const [page, { own }] of parent.knownIn(at, n)) {
+      if (own !== undefined) child.page(page)?.writeMaybe(own);
     }
   }
 
   private compareRead(mm: ShadowMm, p: number, at: number, { vals }: OperationResult): void {
     forEachValue(vals, (value, i) => {
       if (typeof value !== 'number') return;
-      const page = this.page(mm, at + i);
+      const page = mm.pageOrStack(at + i);
       if (page.accepts(value)) return;
       this.problems.push(`process ${p} reads ${value} at ${at + i}, which holds ${page.expected}`);
     });
@@ -283,7 +244,7 @@ export class ShadowMemory {
     forEachValue(result.vals, (value, i) => {
       if (typeof value !== 'number') failed.add(i);
     });
-    for (let i = 0; i < n; i += 1) if (!failed.has(i)) this.page(mm, at + i).write(v);
+    for (let i = 0; i < n; i += 1) if (!failed.has(i)) mm.pageOrStack(at + i).write(v);
   }
 
   private writeRemotely(
@@ -292,7 +253,7 @@ export class ShadowMemory {
     isDone: boolean,
   ): void {
     for (let i = at; i < at + n; i += 1) {
-      const page = mm.pages.get(i);
+      const page = mm.page(i);
       if (isDone) page?.write(v);
       else page?.writeMaybe(v);
     }
@@ -302,7 +263,7 @@ export class ShadowMemory {
     const pipe = process.pipes.get(id) ?? [];
     process.pipes.set(id, pipe);
     for (let i = at; i < at + n; i += 1) {
-      pipe.push(this.page(process.mm, i).watch());
+      pipe.push(process.mm.pageOrStack(i).watch());
     }
   }
 
@@ -324,7 +285,7 @@ export class ShadowMemory {
   private pin(process: ShadowProcess, at: number, n: number, id: number): void {
     const pages: PinnedPage[] = [];
     for (let i = at; i < at + n; i += 1) {
-      const page = this.page(process.mm, i);
+      const page = process.mm.pageOrStack(i);
       pages.push({ page, generation: page.generation });
     }
     process.rings.set(id, pages);
@@ -344,8 +305,8 @@ export class ShadowMemory {
     outcome: { readonly isDone: boolean; readonly mayBePartial: boolean },
   ): void {
     for (let i = at; i < at + n; i += 1) {
-      if (outcome.isDone) this.page(mm, i).write(value);
-      else if (outcome.mayBePartial) this.page(mm, i).writeMaybe(value);
+      if (outcome.isDone) mm.pageOrStack(i).write(value);
+      else if (outcome.mayBePartial) mm.pageOrStack(i).writeMaybe(value);
     }
   }
 
@@ -355,7 +316,7 @@ export class ShadowMemory {
     isDone: boolean,
   ): void {
     for (let i = 0; i < n; i += 1) {
-      const [source, target] = [this.page(mm, at + i), this.page(mm, to + i)];
+      const [source, target] = [mm.pageOrStack(at + i), mm.pageOrStack(to + i)];
       if (isDone) target.takeFrom(source);
       else {
         target.writeMaybe(source.expected);
@@ -369,12 +330,12 @@ export class ShadowMemory {
    * is, may see what the second one holds.
    */
   private equate(mm: ShadowMm, operation: Extract<Operation, { op: 'ksm_merge' }>): void {
-    const target = this.processes.get(operation.q)?.mm.pages.get(operation.to);
-    const old = mm.pages.get(operation.at)?.expected;
+    const target = this.processes.get(operation.q)?.mm.page(operation.to);
+    const old = mm.page(operation.at)?.expected;
     if (target === undefined || old === undefined) return;
     const values = [target.expected, ...target.maybe];
     for (const { mm: other } of this.processes.values()) {
-      for (const page of other.pages.values()) {
+      for (const [, page] of other.knownPages()) {
         if (page.isShared || !page.accepts(old)) continue;
         for (const value of values) if (!page.accepts(value)) page.writeMaybe(value);
       }
@@ -385,11 +346,11 @@ export class ShadowMemory {
   private lose(at: number, n: number): void {
     for (const { mm } of this.processes.values()) {
       // A huge page of hugetlb is lost as a whole.
-      const unit = mm.pages.get(at)?.unitPages ?? 1;
+      const unit = mm.page(at)?.unitPages ?? 1;
       const first = Math.floor(at / unit) * unit;
       const end = Math.ceil((at + n) / unit) * unit;
       for (let i = first; i < end; i += 1) {
-        const page = mm.pages.get(i);
+        const page = mm.page(i);
         if (page === undefined) continue;
         page.dropMaybe();
         if (page.isShared) page.writeMaybe(0);
@@ -433,8 +394,13 @@ export class ShadowMemory {
     const { kernel, regionStart } = this.machine;
     const mm = kernel.processes.get(p)?.mm;
     if (mm === undefined) return;
-    for (const at of process.mm.pages.keys()) {
-      if (findVma(mm, at + regionStart) === undefined) this.unmap(process.mm, at, 1);
-    }
+    process.mm.retain(
+      mm.vmas.map(({ start, end }) => ({ start: start - regionStart, end: end - regionStart })),
+    );
   }
+}
+
+function remap(mm: ShadowMm, operation: Extract<Operation, { op: 'mremap' }>, to: number): void {
+  const { at, n, flags } = operation;
+  mm.move(at, n, to, operation.new, flags.includes('dontunmap'));
 }

@@ -1,10 +1,5 @@
+import type { ShadowMm } from './shadow_mm.js';
 import type { ShadowFile, ShadowPage, Watcher } from './shadow_page.js';
-
-/** Pages of an address space that processes share, by page number as operations count. */
-export class ShadowMm {
-  readonly pages = new Map<number, ShadowPage>();
-  brk = 0;
-}
 
 /** A page that a device reads: it must hold what the process that pinned it sees. */
 export interface PinnedPage {
@@ -40,7 +35,7 @@ export function dropCopiesInHole(
   const first = Math.ceil(start / unit) * unit;
   const last = end - (end % unit);
   for (const { mm } of processes) {
-    for (const page of mm.pages.values()) {
+    for (const [, page] of mm.knownPages()) {
       if (page.file !== file || page.isShared) continue;
       if (page.index >= first && page.index < last) page.drop();
     }
@@ -55,7 +50,7 @@ export function truncate(
 ): void {
   for (const [index, page] of file.pages) if (index >= sizePages) page.set(0);
   for (const { mm } of processes) {
-    for (const page of mm.pages.values()) {
+    for (const [, page] of mm.knownPages()) {
       if (page.file === file && !page.isShared && page.index >= sizePages) page.drop();
     }
   }

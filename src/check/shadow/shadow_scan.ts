@@ -52,7 +52,7 @@ export class ContentOracle {
             const value = memory.content[pfn + i];
             // Of a gigantic page only what is there: a word that got lost shows when it is read.
             if (value === 0 && pages > PAGES_PER_PMD) continue;
-            const page = this.shadow.page(mm, vpn + i - regionStart);
+            const page = mm.pageOrStack(vpn + i - regionStart);
             if (page.accepts(value)) continue;
             wrong.push(
               `process ${id} maps ${value} at ${vpn + i - regionStart}, it holds ${page.expected}`,
@@ -69,7 +69,7 @@ export class ContentOracle {
     const { kernel, regionStart } = this.machine;
     for (const [id, { mm }] of this.shadow.processes) {
       const pgd = kernel.processes.get(id)?.mm.pgd;
-      for (const [at, candidate] of mm.pages) {
+      for (const [at, candidate] of mm.knownPages()) {
         if (candidate !== page || pgd === undefined) continue;
         const vpn = at + regionStart;
         const entry = kernel.pageTables.findLeaf(pgd, vpn);
