@@ -188,6 +188,15 @@ describe('a write to a page of zeros', () => {
     expect(anonymousPages(result)).toBe(1);
   });
 
+  test('becomes a small page where userfaultfd put one', async () => {
+    const script = new Script().map(512, ANONYMOUS).fault(0, WRITE).alloc(42).count(1);
+    script.fault(3, WRITE).alloc(43).free(43).call('brk', [0]);
+    expect(anonymousPages(await script.replay('[always] madvise never'))).toBe(2);
+    // The kernel looks for it with 2 MiB at hand.
+    const huge = new Script().map(512, ANONYMOUS).fault(3, WRITE).alloc(512, 9).free(512);
+    expect(anonymousPages(await huge.call('brk', [0]).replay('[always] madvise never'))).toBe(1);
+  });
+
   test('fills the block if 2 MiB were allocated', async () => {
     const script = new Script()
       .map(BLOCK / PAGE, ANONYMOUS)

@@ -38,6 +38,8 @@ export class ReplayDriver {
   private readonly passed = new Set<string>();
   /** One object for all faults: they are most of a recording. */
   private readonly fault = { op: 'fault' as const, p: 0, at: 0, write: 0 };
+  /** The recording tells of pages that faults get. */
+  private hasAllocations = false;
   private copied = false;
   private reused = false;
   private lastFaultTid = -1;
@@ -180,7 +182,7 @@ export class ReplayDriver {
         this.pages.free(tid, a, b, this.tasks.find(tid) !== undefined);
         return undefined;
       case STEP.gaveUp:
-        this.pages.gaveUp(a);
+        this.pages.gaveUp(a, b);
         return undefined;
       case STEP.other:
         this.pages.other(queue, slot, tid, this.tasks.find(tid) !== undefined);
@@ -294,7 +296,9 @@ export class ReplayDriver {
     const { kernel } = this.machine;
     const mm = kernel.processes.get(process.pid)?.mm;
     const before = mm?.rss[MM_ANONPAGES] ?? 0;
-    if (pfn !== -1) kernel.givenOrder = queue.e[slot] ?? 0;
+    if (pfn !== -1) this.hasAllocations = true;
+    // A write that gets no page finds one there, such as userfaultfd's: never a huge one.
+    if (pfn !== -1 || (isWrite && this.hasAllocations)) kernel.givenOrder = queue.e[slot] ?? 0;
     let result = this.machine.apply(fault);
     // Without a page, then or before, it was refused there too: a signal.
     const hadPage = pfn !== -1 || (error & FAULT_ERROR.present) !== 0;

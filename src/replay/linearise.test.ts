@@ -102,6 +102,30 @@ describe('Lineariser', () => {
     ).toEqual(['fault 8192 gets 41', 'fault 4096 gets 42', 'gave up 42', 'fault 4096 gets 43']);
   });
 
+  it('takes a fault as done that let go of its page once the thread goes on', () => {
+    const begin: Event[] = [
+      [EVENT.faultUser, TID, '', 0x1000, USER_WRITE],
+      [EVENT.pageAlloc, TID, '', 42, 0],
+      [EVENT.pageFree, TID, '', 42, 0],
+    ];
+    const gaveUp = ['fault 4096 gets 42', 'gave up 42'];
+    expect(steps(...begin)).toEqual(gaveUp);
+    expect(steps(...begin, [EVENT.callEnter, TID, 'brk', 0])).toEqual([
+      ...gaveUp,
+      'fault 4096 gets -1',
+    ]);
+    expect(steps(...begin, [EVENT.faultUser, TID, '', 0x2000, USER_WRITE])).toEqual([
+      ...gaveUp,
+      'fault 4096 gets -1',
+      'fault 8192 gets -1',
+    ]);
+    // Raised anew, as after a signal.
+    expect(steps(...begin, [EVENT.faultUser, TID, '', 0x1008, USER_WRITE])).toEqual([
+      ...gaveUp,
+      'fault 4104 gets -1',
+    ]);
+  });
+
   it('gives the same order whether events come one by one or in blocks', () => {
     // Pauses longer than a fault may wait are frequent.
     const event = fc.record({

@@ -1,8 +1,9 @@
 import { EVENT, FAULT_ERROR, RSS_MEMBER, snapshotMark, type EventBatch } from '../trace/event.js';
 import type { StringTable } from '../trace/tables.js';
 import { CallRoles } from './call_roles.js';
+import { pageOf } from './calls.js';
 import { STEP, StepQueue, type CallRecord } from './steps.js';
-import { endFault, newThread, NO_PLACE, noteFrame, type ThreadState } from './thread_state.js';
+import { forgetFault, newThread, NO_PLACE, noteFrame, type ThreadState } from './thread_state.js';
 
 const WAITING = 0;
 const READY = 1;
@@ -64,9 +65,10 @@ export class Lineariser {
       case EVENT.faultUser:
       case EVENT.faultKernel: {
         this.settleFault(thread);
-        endFault(thread);
+        this.endFault(thread, batch, row, tid);
         const slot = this.append(STEP.fault, WAITING, batch, row, tid);
         this.queue.d[slot] = NO_PLACE;
+        this.queue.e[slot] = 0;
         thread.fault = this.queue.tail - 1;
         return;
       }
@@ -100,11 +102,12 @@ export class Lineariser {
         return;
       case EVENT.callEnter:
         this.settleFault(thread);
-        endFault(thread);
+        this.endFault(thread, batch, row, tid);
         this.enterCall(thread, batch, row);
         return;
       case EVENT.callExit:
         this.settleFault(thread);
+        this.endFault(thread, batch, row, tid);
         this.exitCall(thread, batch, row, tid);
         return;
       case EVENT.other:
@@ -205,7 +208,7 @@ export class Lineariser {
     if (thread.fault === NO_PLACE || thread.fault < queue.head) {
       thread.fault = NO_PLACE;
       if (thread.hasGivenUp) {
-        this.pushFault(thread, batch, row, tid);
+        this.pushFault(thread, batch, row, tid, batch.a[row] ?? 0);
         return;
       }
       this.placeAdvice(thread, batch, row, tid);
@@ -224,22 +227,29 @@ export class Lineariser {
       queue.e[old] = batch.b[row] ?? 0;
     } else {
       queue.state[old] = CANCELLED;
-      this.pushFault(thread, batch, row, tid);
+      this.pushFault(thread, batch, row, tid, batch.a[row] ?? 0);
     }
     thread.fault = NO_PLACE;
   }
 
-  /** The thread's fault took effect here, where it got a page. */
-  private pushFault(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
+  /** The thread's fault took effect here, where it got a page or went on without one. */
+  private pushFault(
+    thread: ThreadState,
+    batch: EventBatch,
+    row: number,
+    tid: number,
+    pfn: number,
+  ): void {
     const { queue } = this;
     const time = batch.timeNs[row] ?? 0;
     const slot = queue.push(STEP.fault, READY, tid, time, batch.firstIndex + row);
-    noteFrame(thread, batch.a[row] ?? 0, batch.b[row] ?? 0);
+    const order = pfn === NO_PLACE ? 0 : (batch.b[row] ?? 0);
+    noteFrame(thread, pfn, order);
     queue.a[slot] = thread.address;
     queue.b[slot] = thread.error;
     queue.c[slot] = thread.instructionPointer;
-    queue.d[slot] = batch.a[row] ?? 0;
-    queue.e[slot] = batch.b[row] ?? 0;
+    queue.d[slot] = pfn;
+    queue.e[slot] = order;
   }
 
   private pushRss(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
@@ -372,6 +382,17 @@ export class Lineariser {
   }
 
   /**
+   * The thread does something else. If its fault let go of its page and got no other one, somebody
+   * else has filled the place, as userfaultfd does; unless it is raised anew.
+   */
+  private endFault(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
+    if (thread.hasGivenUp && !isRaisedAnew(thread, batch, row)) {
+      this.pushFault(thread, batch, row, tid, NO_PLACE);
+    }
+    forgetFault(thread);
+  }
+
+  /**
    * A task that is to stand still while it waits in a fault leaves it first: the page that it got
    * is not mapped, as a counter would have told.
    */
@@ -385,6 +406,7 @@ export class Lineariser {
   private giveUp(thread: ThreadState, batch: EventBatch, row: number, tid: number): void {
     const slot = this.append(STEP.gaveUp, READY, batch, row, tid);
     this.queue.a[slot] = thread.pfn;
+    this.queue.b[slot] = thread.order;
     thread.pfn = NO_PLACE;
     thread.hasGivenUp = true;
   }
@@ -400,4 +422,11 @@ export class Lineariser {
     this.threads.delete(tid);
     if (this.lastTid === tid) this.lastTid = -1;
   }
+}
+
+/** Whether the event is another fault at the page of the thread's last one. */
+function isRaisedAnew(thread: ThreadState, batch: EventBatch, row: number): boolean {
+  const kind = batch.kind[row];
+  if (kind !== EVENT.faultUser && kind !== EVENT.faultKernel) return false;
+  return pageOf(batch.a[row] ?? 0) === pageOf(thread.address);
 }

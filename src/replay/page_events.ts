@@ -108,8 +108,8 @@ export class PageEvents {
     this.rivals.add(pfn);
   }
 
-  /** A fault that got a frame where no page was has not mapped it. */
-  gaveUp(pfn: number): void {
+  /** A fault that got a block of frames where no page was has not mapped it. */
+  gaveUp(pfn: number, order: number): void {
     const { identity } = this;
     const page = identity.find(pfn);
     if (page === NO_PAGE) return;
@@ -120,7 +120,8 @@ export class PageEvents {
     const [place, ...others] = identity.placesOf(page);
     if (place === undefined || others.length > 0) return;
     const { pid, vpn } = place;
-    this.machine.apply({ op: 'madvise', p: pid, at: vpn, n: 1, advice: 'dontneed_locked' });
+    const n = 2 ** Math.min(order, HUGE_ORDER);
+    this.machine.apply({ op: 'madvise', p: pid, at: vpn, n, advice: 'dontneed_locked' });
   }
 
   /** Another allocation in the same fault; without swapping it is one of a file. */

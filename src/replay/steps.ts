@@ -25,7 +25,7 @@ export const STEP = {
   other: 11,
   lost: 12,
   mapped: 13,
-  /** The thread's fault has not mapped the page it got. a: pfn. */
+  /** The thread's fault has not mapped the page it got. a: pfn, b: order. */
   gaveUp: 14,
 } as const;
 

@@ -14,9 +14,10 @@ export interface ThreadState {
   address: number;
   error: number;
   instructionPointer: number;
-  /** Small page that it got where none was, until a counter tells that it is mapped. */
+  /** Page or block that it got where none was, until a counter tells that it is mapped. */
   pfn: number;
-  /** It let go of that page, to wait for one of the file, and may get another. */
+  order: number;
+  /** It let go of that page, to wait for something, and may get another. */
   hasGivenUp: boolean;
   call: CallRecord | undefined;
   /** Sequence number of the place where its fork copied the mm. */
@@ -25,14 +26,15 @@ export interface ThreadState {
 
 /** The thread's fault got a page. */
 export function noteFrame(thread: ThreadState, pfn: number, order: number): void {
-  const isFirst = order === 0 && (thread.error & PRESENT_WRITE) === FAULT_ERROR.write;
+  const isFirst = (thread.error & PRESENT_WRITE) === FAULT_ERROR.write;
   thread.isInFault = true;
   thread.hasGivenUp = false;
   thread.pfn = isFirst ? pfn : NO_PLACE;
+  thread.order = order;
 }
 
-/** The thread does something else: its last fault is over. */
-export function endFault(thread: ThreadState): void {
+/** The thread's last fault is over. */
+export function forgetFault(thread: ThreadState): void {
   thread.isInFault = false;
   thread.hasGivenUp = false;
   thread.pfn = NO_PLACE;
@@ -46,6 +48,7 @@ export function newThread(): ThreadState {
     error: 0,
     instructionPointer: 0,
     pfn: NO_PLACE,
+    order: 0,
     hasGivenUp: false,
     call: undefined,
     fork: NO_PLACE,
