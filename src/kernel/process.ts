@@ -17,6 +17,17 @@ export class Process {
     this.pipes = new Map(parent?.pipes);
     this.rings = new Map(parent?.rings);
   }
+
+  /** The lowest numbers that no pipe or ring of the process has, as open(2) hands them out. */
+  lowestDescriptors(count: number): number[] {
+    const holders = [...this.pipes.values(), ...this.rings.values()];
+    const used = new Set(holders.flatMap(({ numbers }) => numbers));
+    const free: number[] = [];
+    for (let number = 0; free.length < count; number += 1) {
+      if (!used.has(number)) free.push(number);
+    }
+    return free;
+  }
 }
 
 /** Pages that a pipe or a ring keeps alive; freed with its last descriptor. */
@@ -25,5 +36,12 @@ export class PageHolder {
   readonly pfns: number[] = [];
   /** Rings: folios with how often each was pinned (large folios coalesce). */
   readonly pins: Array<{ readonly head: number; readonly count: number }> = [];
-  descriptors = 0;
+  /** Its descriptors in every process that has them, ascending: two of a pipe, one of a ring. */
+  readonly numbers: readonly number[];
+  /** Processes that have it open. */
+  descriptors = 1;
+
+  constructor(numbers: readonly number[]) {
+    this.numbers = numbers;
+  }
 }

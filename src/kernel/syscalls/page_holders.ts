@@ -78,8 +78,7 @@ export function* pinPages(
     for (const pfn of pfns) gupPutFolio(kernel, memory.folioOf(pfn), 1, flags);
     return -EFAULT;
   }
-  const holder = new PageHolder();
-  holder.descriptors = 1;
+  const holder = new PageHolder(process.lowestDescriptors(1));
   for (const pfn of pfns) holder.pfns.push(pfn);
   const coalesces = canCoalesce(kernel, pfns);
   let previous = -2;
@@ -177,8 +176,7 @@ export function* splicePages(
   if (pfns.length === 0) return -EFAULT;
   let holder = old;
   if (holder === undefined) {
-    holder = new PageHolder();
-    holder.descriptors = 1;
+    holder = new PageHolder(process.lowestDescriptors(2));
     process.pipes.set(key, holder);
   }
   for (const pfn of pfns) holder.pfns.push(pfn);

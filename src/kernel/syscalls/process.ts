@@ -52,9 +52,18 @@ export function* doExit(kernel: Kernel, id: number): Op<number> {
   if (process === undefined) return 0;
   kernel.processes.delete(id);
   yield* dropMm(kernel, process);
-  for (const key of process.pipes.keys()) closePipe(kernel, process, key);
-  for (const key of process.rings.keys()) closeRing(kernel, process, key);
+  for (const key of lastClosedFirst(process.pipes)) closePipe(kernel, process, key);
+  for (const key of lastClosedFirst(process.rings)) closeRing(kernel, process, key);
   return 0;
+}
+
+/**
+ * Descriptors are closed by ascending number, but what they held is let go of only when all are
+ * closed, the last one first.
+ */
+function lastClosedFirst(holders: ReadonlyMap<number, PageHolder>): number[] {
+  const first = ([, { numbers }]: readonly [number, PageHolder]): number => numbers[0] ?? 0;
+  return [...holders].toSorted((a, b) => first(b) - first(a)).map(([key]) => key);
 }
 
 /** execve(2): a new, empty address space; descriptors stay. @kernel exec_mmap */
