@@ -15,7 +15,7 @@ async function fuzz(check: boolean): Promise<FuzzFinding[]> {
     check,
     onStart: () => undefined,
     onScenario: () => undefined,
-    onFinding: (finding) => found.push(finding) === 0,
+    onFinding: async (finding) => await Promise.resolve(found.push(finding) === 0),
   });
   return found;
 }

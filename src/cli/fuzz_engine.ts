@@ -1,4 +1,5 @@
 /** Random scenarios on the engine alone: no crash, invariants and content hold, builds agree. */
+import { setImmediate } from 'node:timers/promises';
 import { RmapError } from '../base/errors.js';
 import { generateScenario } from '../check/generate/generate.js';
 import { profileOf } from '../check/generate/profiles.js';
@@ -20,7 +21,7 @@ export interface EngineFuzzOptions {
   readonly onStart: (planned: PlannedScenario) => void;
   readonly onScenario: (doneCount: number) => void;
   /** Returns whether to go on. */
-  readonly onFinding: (finding: FuzzFinding) => boolean;
+  readonly onFinding: (finding: FuzzFinding) => Promise<boolean>;
 }
 
 export interface EngineFuzzCounts {
@@ -47,6 +48,8 @@ export async function fuzzEngine(options: EngineFuzzOptions): Promise<EngineFuzz
     counts.scenarios += 1;
     counts.operations += operations.length;
     options.onScenario(counts.scenarios);
+    // Signals are heard between scenarios.
+    await setImmediate();
     if (failure === undefined) continue;
     const kind = kindOf(failure);
     const shrunk = shrinkScenario(operations, (candidate) => {
@@ -55,7 +58,7 @@ export async function fuzzEngine(options: EngineFuzzOptions): Promise<EngineFuzz
     });
     const message = judge(shrunk.operations) ?? failure;
     const finding = { planned, operations: shrunk.operations, message, details: [] };
-    if (!options.onFinding(finding)) break;
+    if (!(await options.onFinding(finding))) break;
   }
   return counts;
 }

@@ -25,7 +25,7 @@ async function fuzz(check: boolean): Promise<FuzzFinding[]> {
     onWait: () => undefined,
     onScenario: () => undefined,
     onUnsteady: () => undefined,
-    onFinding: (finding) => found.push(finding) === 0,
+    onFinding: async (finding) => await Promise.resolve(found.push(finding) === 0),
   });
   return found;
 }
@@ -67,7 +67,7 @@ it('names the scenarios that the kernel answers in two ways', async () => {
     onWait: () => undefined,
     onScenario: () => undefined,
     onUnsteady: ({ generated }) => unsteady.push(generated.seed),
-    onFinding: () => true,
+    onFinding: async () => await Promise.resolve(true),
   });
   expect([unsteady, counts.unsteady]).toEqual([[5, 6], 2]);
 });

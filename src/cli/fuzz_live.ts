@@ -33,7 +33,7 @@ export interface LiveFuzzOptions {
   /** The kernel did not answer the same twice. */
   readonly onUnsteady: (planned: PlannedScenario) => void;
   /** Returns whether to go on. */
-  readonly onFinding: (finding: FuzzFinding) => boolean;
+  readonly onFinding: (finding: FuzzFinding) => Promise<boolean>;
 }
 
 /** Runs the scenarios until one of the callbacks says that it is enough. */
@@ -56,7 +56,7 @@ export async function fuzzLive(options: LiveFuzzOptions): Promise<LiveFuzzCounts
       options.onScenario(counts.scenarios);
       if (finding.kind !== 'diverges') continue;
       const shrunk = await shrinkLive(kernel, operations, engine, options.mostTests, finding);
-      if (!options.onFinding({ planned, ...shrunk })) break;
+      if (!(await options.onFinding({ planned, ...shrunk }))) break;
     }
   } finally {
     await kernel.close();

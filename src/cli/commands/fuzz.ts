@@ -11,6 +11,7 @@ import type { FuzzFinding } from '../fuzz_findings.js';
 import { DEFAULT_RUNS, planScenarios, replayLine } from '../fuzz_plan.js';
 import type { PlannedScenario, PlanOptions } from '../fuzz_plan.js';
 import { parseCount } from '../parse_count.js';
+import { untilStopped } from '../until_stopped.js';
 
 interface Options extends PlanOptions {
   readonly out?: string;
@@ -59,25 +60,33 @@ export const command = defineCommand<[], Options>({
     const scenarios = planScenarios(options);
     const most = parseCount(options.most, '--most');
     const found: FuzzFinding[] = [];
-    const onFinding = (finding: FuzzFinding): boolean => {
+    const { out } = options;
+    const onFinding = async (finding: FuzzFinding): Promise<boolean> => {
       found.push(finding);
       if (!cli.json) printFinding(cli, options, finding);
+      if (out !== undefined) await saveFinding(cli, out, finding, options.cReproducer === true);
       return found.length < most;
     };
     const startMs = performance.now();
     const perform = options.live === true ? runLive : runEngine;
-    const counts = await perform(cli, options, scenarios, onFinding);
+    const counts = await untilStopped(async (isStopped) => {
+      return await perform(cli, options, whileNot(isStopped, scenarios), onFinding);
+    });
     const perSecond = counts.scenarios / ((performance.now() - startMs) / 1000);
-    const { out } = options;
-    if (out !== undefined) {
-      for (const one of found) await saveFinding(cli, out, one, options.cReproducer === true);
-    }
     report(cli, options, { counts, perSecond, found });
     return found.length > 0 ? EXIT_FOUND : EXIT_OK;
   },
 });
 
-type OnFinding = (finding: FuzzFinding) => boolean;
+type OnFinding = (finding: FuzzFinding) => Promise<boolean>;
+
+/** What comes until somebody asks for the end: what was found until then is reported. */
+function* whileNot<T>(isStopped: () => boolean, items: Iterable<T>): Generator<T> {
+  for (const item of items) {
+    if (isStopped()) return;
+    yield item;
+  }
+}
 
 async function runLive(
   cli: Cli,
