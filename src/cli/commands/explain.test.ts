@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it, vi } from 'vitest';
 import { commandTable } from '../command_table.js';
 import type { Streams } from '../output.js';
 import { runCli } from '../run_cli.js';
+import { fanOutWords } from './explain_text.js';
 
 const REDIS = fileURLToPath(new URL('../../../examples/redis', import.meta.url));
 vi.setConfig({ testTimeout: 120_000 });
@@ -40,6 +41,13 @@ describe('rmap explain', () => {
     expect(out).toContain('What unshared memory (exact)');
     expect(out).toContain('(inferred, each by itself)');
     expect(lines.at(-2)).toMatch(/^next: rmap explain .* --html report\.html$/);
+  });
+
+  it('keeps the numbers of many children short', () => {
+    const cause = { fanOutOf: 2070, parentBytes: 0, bytes: 4096 };
+    expect(fanOutWords({ ...cause, meanFanOut: 3.5 })).toBe('3.5/2070');
+    expect(fanOutWords({ ...cause, meanFanOut: 1880.5 })).toBe('1881/2070');
+    expect(fanOutWords({ ...cause, meanFanOut: 1, parentBytes: 4096 })).toBe('–');
   });
 
   it('writes the page once, for its owner, and again only by force', async () => {

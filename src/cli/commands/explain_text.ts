@@ -118,9 +118,13 @@ function side({ bytes, parentBytes, processes }: CauseReport): string {
   return 'both';
 }
 
-/** How many processes copied one and the same page, on average. */
-function fanOutWords({ faults, distinctPages, fanOutOf, parentBytes, bytes }: CauseReport): string {
-  return parentBytes === bytes ? '–' : `${(faults / distinctPages).toFixed(1)}/${fanOutOf}`;
+/** How many processes copied one and the same page, on average; tenths only where they count. */
+export function fanOutWords(
+  cause: Pick<CauseReport, 'meanFanOut' | 'fanOutOf' | 'parentBytes' | 'bytes'>,
+): string {
+  const { meanFanOut, fanOutOf, parentBytes, bytes } = cause;
+  if (parentBytes === bytes) return '–';
+  return `${meanFanOut < 100 ? meanFanOut.toFixed(1) : Math.round(meanFanOut)}/${fanOutOf}`;
 }
 
 function printForks(cli: Cli, report: ExplainReport, precision: Precision): void {

@@ -102,15 +102,10 @@ function causeRow(report: ExplainReport, cause: CauseReport, most: number): Cell
     cell(percentWords(cause.density, 1), cause.density),
     isParent
       ? cell('–', 0)
-      : cell(`${meanFanOut(cause).toFixed(1)} of ${cause.fanOutOf}`, meanFanOut(cause)),
+      : cell(`${cause.meanFanOut.toFixed(1)} of ${cause.fanOutOf}`, cause.meanFanOut),
     cell(percentWords(cause.sequential, 1), cause.sequential),
     cell(`${timeWords(cause.firstNs)} – ${timeWords(cause.lastNs)}`, cause.firstNs),
   ];
-}
-
-/** How many processes copied one and the same page, on average. */
-function meanFanOut({ faults, distinctPages }: CauseReport): number {
-  return faults / Math.max(1, distinctPages);
 }
 
 /** Kinds of ends in the order of the bar. */

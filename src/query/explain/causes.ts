@@ -92,6 +92,7 @@ export function causeReports(
 function finish(collector: Collector, regions: RegionSummary, draft: Draft): CauseReport {
   draft.keys.sort();
   let distinctPages = 0;
+  let pageCopiers = 0;
   let fanOut = 0;
   let vpn = -1;
   let sharers = 0;
@@ -106,6 +107,7 @@ function finish(collector: Collector, regions: RegionSummary, draft: Draft): Cau
       vpn = page;
     }
     sharers += 1;
+    pageCopiers += 1;
     fanOut = Math.max(fanOut, sharers);
   }
   const processes = [...draft.perSpace]
@@ -125,6 +127,7 @@ function finish(collector: Collector, regions: RegionSummary, draft: Draft): Cau
     density: regionPages === 0 ? 0 : distinctPages / regionPages,
     fanOut,
     fanOutOf: Math.max(fanOut, siblings(collector, processes)),
+    meanFanOut: pageCopiers / Math.max(1, distinctPages),
     firstNs: draft.firstNs,
     lastNs: draft.lastNs,
     sequential: draft.rows < 2 ? 0 : draft.sequential / (draft.rows - 1),

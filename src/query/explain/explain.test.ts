@@ -120,6 +120,10 @@ function expectBooksBalance(report: ExplainReport): void {
   expect(sum(report.causes.map((cause) => cause.bytes))).toBe(summary.copiedBytes);
   expect(sum(report.regions.map((region) => region.copiedBytes))).toBe(summary.copiedBytes);
   expect(sum(report.processes.map((process) => process.copiedBytes))).toBe(summary.copiedBytes);
+  for (const { meanFanOut, fanOut, fanOutOf } of report.causes) {
+    expect(meanFanOut).toBeLessThanOrEqual(fanOut);
+    expect(fanOut).toBeLessThanOrEqual(fanOutOf);
+  }
   for (const { strip, copiedBytes } of report.regions) {
     if (strip === undefined) continue;
     expect(sum(strip.rows.flatMap((row) => row.copied)) * PAGE).toBe(copiedBytes);

@@ -155,6 +155,8 @@ export interface CauseReport {
   /** Most processes that copied one and the same page, and how many could have. */
   readonly fanOut: number;
   readonly fanOutOf: number;
+  /** The same on average; a process that copies a page at each fork counts once. */
+  readonly meanFanOut: number;
   readonly firstNs: number;
   readonly lastNs: number;
   /**
