@@ -19,8 +19,7 @@ export function swapProblems(kernel: Kernel): string[] {
     let used = 0;
     for (let slot = 1; slot < device.slotCount; slot += 1) {
       const entry = device.entryOf(slot);
-      const expected = references.get(entry) ?? 0;
-      references.delete(entry);
+      const expected = takeReferences(references, entry);
       if (!device.isFree(slot)) used += 1;
       if (device.count(slot) !== expected) {
         problems.push(`slot ${slot} counts ${device.count(slot)} entries, there are ${expected}`);
@@ -60,6 +59,14 @@ function countReferences(kernel: Kernel, problems: string[]): Map<number, number
   return references;
 }
 
+/** Takes what refers to a slot out of the table; mostly none is left in it. */
+function takeReferences(references: Map<number, number>, entry: number): number {
+  if (references.size === 0) return 0;
+  const count = references.get(entry) ?? 0;
+  references.delete(entry);
+  return count;
+}
+
 function swapEntriesOf(kernel: Kernel, mm: Mm): number[] {
   const { pageTables } = kernel;
   const found: number[] = [];
@@ -94,7 +101,7 @@ function checkCachedFolios(kernel: Kernel, problems: string[]): void {
   const flagged: number[] = [];
   const { pageCount } = kernel.memory;
   for (let pfn = 0; pfn < pageCount; pfn += 1) {
-    if ((flags[pfn] & PG_SWAPCACHE) !== 0 && (flags[pfn] & PG_TAIL) === 0) flagged.push(pfn);
+    if ((flags[pfn] & (PG_SWAPCACHE | PG_TAIL)) === PG_SWAPCACHE) flagged.push(pfn);
   }
   const known = kernel.swap.folioSlots.sortedHeads();
   if (flagged.join(' ') !== known.join(' ')) {
