@@ -48,9 +48,19 @@ class Script {
   }
 
   call(name: string, args: readonly number[], returned = 0): this {
-    const text = this.strings.intern(name);
-    this.push(EVENT.callEnter, PID, text, ...args);
-    return this.push(EVENT.callExit, PID, text, returned);
+    return this.enter(name, args).exit(name, returned);
+  }
+
+  enter(name: string, args: readonly number[]): this {
+    return this.push(EVENT.callEnter, PID, this.strings.intern(name), ...args);
+  }
+
+  exit(name: string, returned: number): this {
+    return this.push(EVENT.callExit, PID, this.strings.intern(name), returned);
+  }
+
+  lock(): this {
+    return this.push(EVENT.lock, PID, -1, MM);
   }
 
   map(lengthPages: number, flags: number, descriptor = -1): this {
@@ -160,10 +170,8 @@ describe('swapping', () => {
   /** Eight pages in two blocks of four frames, from 40 and from 80 on, and a third frame gone. */
   const swapped = (): Script => {
     const script = new Script();
-    script
-      .map(8, ANONYMOUS | POPULATE)
-      .alloc(40, 2)
-      .alloc(80, 2);
+    script.enter('mmap', [0, 8 * PAGE, 3, PRIVATE | ANONYMOUS | POPULATE, -1, 0]).lock();
+    script.alloc(40, 2).alloc(80, 2).exit('mmap', AT);
     return script.count(1, RSS_MEMBER.swapEntries).free(82);
   };
 
@@ -171,6 +179,12 @@ describe('swapping', () => {
     const result = await swapped().replay();
     expect(result.findings.pagesSwappedOut).toBe(1);
     expect(anonymousPages(result)).toBe(7);
+  });
+
+  test('does not take the frame of a file, allocated later, for one of the call', async () => {
+    const script = new Script().map(8, ANONYMOUS | POPULATE).alloc(40);
+    const result = await script.count(1, RSS_MEMBER.swapEntries).free(40).replay();
+    expect(result.findings.pagesSwappedOut).toBe(0);
   });
 
   test('happens to the pages that events name, not to all that a program wants out', async () => {

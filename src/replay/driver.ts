@@ -175,7 +175,7 @@ export class ReplayDriver {
       case STEP.alloc:
         if (queue.d[slot] === 1) this.pages.moreInFault(tid, a);
         else if (this.tasks.find(tid) === undefined) this.pages.allocByDaemon(tid, a, b);
-        else this.unplaced.allocated(tid, a, b);
+        else this.unplaced.allocated(tid, a, b, queue.d[slot] === 2);
         return undefined;
       case STEP.free:
         this.unplaced.freed(a);

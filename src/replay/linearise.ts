@@ -213,7 +213,8 @@ export class Lineariser {
       }
       this.placeAdvice(thread, batch, row, tid);
       const slot = this.append(STEP.alloc, READY, batch, row, tid);
-      queue.d[slot] = thread.isInFault ? 1 : 0;
+      const isInCall = thread.call !== undefined && thread.call.place !== NO_PLACE;
+      queue.d[slot] = thread.isInFault ? 1 : isInCall ? 2 : 0;
       return;
     }
     const old = queue.slot(thread.fault);

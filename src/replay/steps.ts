@@ -17,7 +17,7 @@ export const STEP = {
   rename: 6,
   /** a: mm id, b: 1 if of the running task, c: member, d: pages, e: 1 if its fault has mapped a page. */
   rss: 7,
-  /** A page that is not the first of a fault. a: pfn, b: order, c: gfp flags, d: 1 in a fault. */
+  /** Not the first page of a fault. a: pfn, b: order, c: gfp flags, d: 1 in a fault, 2 in call. */
   alloc: 8,
   /** a: pfn, b: order. */
   free: 9,

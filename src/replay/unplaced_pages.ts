@@ -52,9 +52,9 @@ export class UnplacedPages {
   }
 
   /** An allocation outside of faults; the counter change that follows tells whose page it is. */
-  allocated(tid: number, pfn: number, order: number): void {
+  allocated(tid: number, pfn: number, order: number, isInCall: boolean): void {
     this.pending = undefined;
-    const range = this.ranges.get(tid);
+    const range = isInCall ? this.ranges.get(tid) : undefined;
     if (range !== undefined && this.nameNext(range, pfn, order)) return;
     this.pending = { tid, pfn };
   }
