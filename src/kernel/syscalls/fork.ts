@@ -11,7 +11,8 @@ import { anonVmaFork, unlinkAnonVmas } from '../rmap/anon_vma_clone.js';
 import { mmIdLayout } from '../rmap/large_mapcount.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { dupUserfaultfd } from '../uffd/fork.js';
-import { linkFileAfter, unlinkFile } from '../vm/file_map.js';
+import { linkFileAfter, putMapping, unlinkFromFile } from '../vm/file_map.js';
+import type { AddressSpace } from '../vm/address_space.js';
 import { Mm } from '../vm/mm.js';
 import { inheritSizes, vmStatAccount } from '../vm/vm_stat.js';
 import { duplicateVma } from '../vm/vma_split.js';
@@ -56,7 +57,7 @@ export function* forkMm(kernel: Kernel, parent: Mm, childId: number): Op<Mm | nu
   yield* upWrite(child.mmapLock);
   yield* upWrite(parent.mmapLock);
   if (copied < 0) {
-    yield* exitMmap(kernel, child);
+    yield* putFiles(kernel, yield* exitMmap(kernel, child));
     return copied;
   }
   ksmFork(kernel, parent, child);
@@ -115,9 +116,11 @@ function* forkVmas(kernel: Kernel, parent: Mm, child: Mm): Op<number> {
 }
 
 /**
- * Tears an address space down: all pages, then all trees, then all tables. @kernel exit_mmap
+ * Tears an address space down: all pages, then all trees, then all tables. Returns the files that
+ * its VMAs mapped, which the caller puts by `putFiles`. @kernel exit_mmap
  */
-export function* exitMmap(kernel: Kernel, mm: Mm): Op<void> {
+export function* exitMmap(kernel: Kernel, mm: Mm): Op<AddressSpace[]> {
+  const files: AddressSpace[] = [];
   ksmExit(kernel, mm);
   yield* downWrite(mm.mmapLock);
   for (const vma of mm.vmas) zapPageRange(kernel, vma, vma.start, vma.end, ZAP_ALL);
@@ -125,7 +128,8 @@ export function* exitMmap(kernel: Kernel, mm: Mm): Op<void> {
     vma.detached = true;
     if ((vma.flags & VM_HUGETLB) !== 0) hugetlbUnreserve(kernel, vma, vma.start, vma.end);
     yield* unlinkAnonVmas(kernel, vma);
-    yield* unlinkFile(kernel, vma);
+    const mapping = yield* unlinkFromFile(kernel, vma);
+    if (mapping !== undefined) files.push(mapping);
   }
   if (mm.vmas.length > 0) {
     const last = mm.vmas[mm.vmas.length - 1];
@@ -137,4 +141,13 @@ export function* exitMmap(kernel: Kernel, mm: Mm): Op<void> {
   mm.dead = true;
   kernel.mms.delete(mm);
   kernel.mmIds.free(mm.mmId);
+  return files;
+}
+
+/**
+ * Lets go of files that were closed or unmapped. A task does so when it leaves the kernel or is at
+ * its end, with the last one first.
+ */
+export function* putFiles(kernel: Kernel, files: readonly AddressSpace[]): Op<void> {
+  for (const mapping of files.toReversed()) yield* putMapping(kernel, mapping);
 }

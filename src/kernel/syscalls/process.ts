@@ -4,7 +4,8 @@ import { gupPutFolio } from '../fault/gup_grab.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { type PageHolder, Process } from '../process.js';
-import { createMm, exitMmap, forkMm, hasFreeMmId } from './fork.js';
+import type { AddressSpace } from '../vm/address_space.js';
+import { createMm, exitMmap, forkMm, hasFreeMmId, putFiles } from './fork.js';
 
 /** The first process; processes made later come from fork. */
 export function createProcess(kernel: Kernel, id: number): Process {
@@ -51,8 +52,10 @@ export function* doExit(kernel: Kernel, id: number): Op<number> {
   const process = kernel.processes.get(id);
   if (process === undefined) return 0;
   kernel.processes.delete(id);
-  yield* dropMm(kernel, process);
+  const files = yield* dropMm(kernel, process);
   for (const key of lastClosedFirst(process.pipes)) closePipe(kernel, process, key);
+  // What was unmapped came before all descriptors, so it is let go of behind them.
+  yield* putFiles(kernel, files);
   for (const key of lastClosedFirst(process.rings)) closeRing(kernel, process, key);
   return 0;
 }
@@ -75,13 +78,14 @@ export function* doExec(kernel: Kernel, id: number): Op<number> {
   process.mm = createMm(kernel, id);
   process.mm.memcg = old.memcg;
   old.users -= 1;
-  if (old.users === 0) yield* exitMmap(kernel, old);
+  if (old.users === 0) yield* putFiles(kernel, yield* exitMmap(kernel, old));
   return 0;
 }
 
-function* dropMm(kernel: Kernel, process: Process): Op<void> {
+/** Returns the files that the address space mapped, if this was its last user. */
+function* dropMm(kernel: Kernel, process: Process): Op<AddressSpace[]> {
   process.mm.users -= 1;
-  if (process.mm.users === 0) yield* exitMmap(kernel, process.mm);
+  return process.mm.users === 0 ? yield* exitMmap(kernel, process.mm) : [];
 }
 
 /** Closes this process's ends of a pipe; the last end drops the pages in it. */

@@ -36,14 +36,20 @@ export function* linkFileAfter(kernel: Kernel, vma: Vma, parent: Vma): Op<void> 
 
 /** A VMA leaves its file's tree and drops the file. @kernel unlink_file_vma */
 export function* unlinkFile(kernel: Kernel, vma: Vma): Op<void> {
-  if (vma.file === undefined) return;
+  const mapping = yield* unlinkFromFile(kernel, vma);
+  if (mapping !== undefined) yield* putMapping(kernel, mapping);
+}
+
+/** The same, but the file stays: returns its mapping, which the caller puts. */
+export function* unlinkFromFile(kernel: Kernel, vma: Vma): Op<AddressSpace | undefined> {
+  if (vma.file === undefined) return undefined;
   const { mapping } = vma.file;
   yield* downWrite(mapping.iMmapRwsem);
   fileTreeRemove(kernel, vma);
   yield* upWrite(mapping.iMmapRwsem);
   kernel.intervals.free(vma.sharedRow);
   vma.sharedRow = NIL;
-  yield* putMapping(kernel, mapping);
+  return mapping;
 }
 
 /**
