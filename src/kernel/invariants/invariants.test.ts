@@ -339,4 +339,20 @@ describe('invariants', () => {
       expect(findViolations(kernel)).toEqual([]);
     }
   });
+
+  test('reach.ksm is silent about a page that came back from swap after its item was dropped', () => {
+    const { kernel } = machineAfter([
+      { op: 'mmap', p: 0, at: 26, n: 8, prot: 'rw', flags: 'private|anon' },
+      { op: 'madvise', p: 0, at: 26, n: 8, advice: 'mergeable' },
+      { op: 'swapon', kind: 'file' },
+      { op: 'write', p: 0, at: 26, n: 8, v: 0 },
+      { op: 'ksm', scans: 2 },
+      { op: 'swap_out', p: 0, at: 33, n: 1 },
+      { op: 'fork', p: 0, c: 3 },
+      { op: 'ksm', scans: 1 },
+      { op: 'read', p: 3, at: 26, n: 1 },
+    ]);
+    expect(kernel.ksm.nodes.some((node) => node?.wasShared === true)).toBe(true);
+    expect(findViolations(kernel)).toEqual([]);
+  });
 });

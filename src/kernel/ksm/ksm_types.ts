@@ -47,8 +47,9 @@ export class KsmStableNode {
   /** Oldest first, so that appending is cheap; walks go backwards. @kernel ksm_stable_node.hlist */
   readonly items: KsmRmapItem[] = [];
   /**
-   * Somebody else shared the page when it was merged. Such mappings have no item of their own until
-   * ksmd comes to them, if ever: Linux cannot find them from the page.
+   * Somebody else shared the page when it was merged, or got it back from swap after ksmd had found
+   * the place empty. Such mappings have no item of their own until ksmd comes to them, if ever: Linux
+   * cannot find them from the page.
    */
   wasShared = false;
   /** The chain that it is in. */

@@ -27,3 +27,11 @@ export function* copyForKsm(kernel: Kernel, vma: Vma, vpn: number, page: number)
   kernel.work.pagesCopied += 1;
   return copy;
 }
+
+/** A merged page came back from swap: ksmd may have dropped the item of a place that was empty. */
+export function noteKsmMapping(kernel: Kernel, page: number, vma: Vma, vpn: number): void {
+  const node = kernel.ksm.nodes[kernel.memory.mapping[page] >> 2];
+  if (node === undefined) return;
+  const isListed = node.items.some((item) => item.vpn === vpn && item.mm === vma.mm);
+  node.wasShared ||= !isListed;
+}

@@ -11,7 +11,7 @@ import { folioAddAnonRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js
 import { MM_ANONPAGES, MM_SWAPENTS } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_LOCKED } from '../vm/vm_flags.js';
-import { copyForKsm } from './ksm_copy.js';
+import { copyForKsm, noteKsmMapping } from './ksm_copy.js';
 import { folioFreeSwap, swapFree } from './swap_cache.js';
 import { swapInDirect } from './swap_in_direct.js';
 import { finishWrite, swappedInFlags } from './swap_pte.js';
@@ -137,6 +137,7 @@ function* mapCachedFolio(
     pageTables.payload[firstEntry + i] = firstPage + i;
     pageTables.flags[firstEntry + i] = newFlags;
   }
+  if (isKsm) noteKsmMapping(kernel, head, vma, vpn);
   yield* folioUnlock(kernel, head);
   return yield* finishWrite(kernel, vma, vpn, entry, faultFlags);
 }
