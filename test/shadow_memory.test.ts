@@ -103,6 +103,33 @@ describe('the content invariant is silent', () => {
     expect(found).toEqual([]);
   });
 
+  test('about a stack that a write by somebody else makes grow', () => {
+    const script = new Script();
+    const found = script.run(
+      { op: 'mmap', p: 0, at: 120, n: 1, prot: 'rw', flags: 'private|anon|fixed|growsdown' },
+      { op: 'mem_write', p: 0, at: 108, n: 1, v: 106 },
+      { op: 'fork', p: 0, c: 1 },
+      { op: 'read', p: 0, at: 104, n: 1 },
+      { op: 'pvm_write', p: 1, q: 0, at: 106, n: 1, v: 105 },
+      { op: 'read', p: 0, at: 104, n: 6 },
+    );
+    expect(found).toEqual([]);
+  });
+
+  test('about a pipe with a page that was copied from a file before it was written', () => {
+    const script = new Script();
+    const map = { op: 'mmap', p: 0, n: 1, prot: 'rw', file: 'g', off: 1 } as const;
+    const found = script.run(
+      { op: 'file', id: 'g', n: 3, kind: 'tmp' },
+      { ...map, at: 63, flags: 'private|fixed|populate' },
+      { ...map, at: 40, flags: 'shared|fixed' },
+      { op: 'write', p: 0, at: 40, n: 1, v: 104 },
+      { op: 'vmsplice', p: 0, at: 63, n: 1, id: 2 },
+      { op: 'vmdrain', p: 0, n: 4, id: 2 },
+    );
+    expect(found).toEqual([]);
+  });
+
   test('about a child of a process whose huge pages its own parent took', () => {
     const script = new Script();
     const found = script.run(

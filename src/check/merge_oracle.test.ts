@@ -143,6 +143,21 @@ describe('neighbours that stay two', () => {
         { ...mremap(0, 4, 100), flags: 'fixed|dontunmap' },
       ],
     ],
+    [
+      'what MREMAP_DONTUNMAP left, whose anon_vma went last, and memory moved behind it',
+      2,
+      '100-101 101-105 105-106 106-110',
+      [
+        map(100, 6),
+        { op: 'mprotect', p: 0, at: 100, n: 1, prot: 'r' },
+        write(105),
+        { op: 'munmap', p: 0, at: 105, n: 1 },
+        { op: 'fork', p: 0, c: 1 },
+        { op: 'fork', p: 1, c: 2 },
+        { op: 'mprotect', p: 2, at: 100, n: 1, prot: 'rw' },
+        { op: 'mremap', p: 2, at: 100, n: 5, new: 5, to: 105, flags: 'fixed|dontunmap' },
+      ],
+    ],
   ] as const satisfies ReadonlyArray<readonly [string, number, string, Operation[]]>)(
     'are %s',
     (_name, process, ranges, steps) => {

@@ -76,6 +76,8 @@ export class MergeOracle {
       if (lower?.end !== at || at < found.start || at > found.end) continue;
       // A heap that begins never joins what lies before it.
       if (operation.op === 'brk' && at === mm.startBrk) continue;
+      // The source of a move loses its anon_vma last, and nobody looks at its neighbours then.
+      if (operation.op === 'mremap' && (lower.lostAnonVma || upper.lostAnonVma)) continue;
       const lowerChanged = isChanged(before.kinds, lower, at - 1);
       const upperChanged = isChanged(before.kinds, upper, at);
       if (!lowerChanged && !upperChanged) continue;

@@ -253,9 +253,9 @@ export class ShadowMemory {
     isDone: boolean,
   ): void {
     for (let i = at; i < at + n; i += 1) {
-      const page = mm.page(i);
-      if (isDone) page?.write(v);
-      else page?.writeMaybe(v);
+      // It grows a stack, as an access of the process does.
+      if (isDone) mm.pageOrStack(i).write(v);
+      else mm.page(i)?.writeMaybe(v);
     }
   }
 

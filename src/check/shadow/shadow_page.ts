@@ -168,6 +168,8 @@ export class ShadowPage {
     if (this.file !== undefined && (this.isShared || this.own === undefined)) {
       const page = this.file.page(this.index);
       for (const value of [page.value, ...page.maybe]) watcher.accepted.add(value);
+      // When a private page was copied from the file is not known.
+      if (!this.isShared) for (const value of page.history) watcher.accepted.add(value);
       page.watchers.add(watcher);
     }
     return watcher;
