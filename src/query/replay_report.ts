@@ -1,3 +1,4 @@
+import { isExact } from '../replay/compare.js';
 import type { Findings } from '../replay/findings.js';
 import type { ReplayResult } from '../replay/replay.js';
 import type { Precision } from '../trace/recording.js';
@@ -27,7 +28,7 @@ export interface ReplayReport {
   readonly lostEvents: number;
   readonly snapshots: readonly SnapshotReport[];
   readonly findings: Findings;
-  /** Every page of every snapshot agrees and nothing is extra. */
+  /** Every page of every snapshot agrees and nothing is extra; false where nothing was compared. */
   readonly exact: boolean;
 }
 
@@ -43,8 +44,13 @@ export function replayReport(result: ReplayResult): ReplayReport {
     lostEvents: result.lostEvents,
     snapshots,
     findings: result.findings,
-    exact: snapshots.every((s) => s.agree === s.anonymousPages && s.extra === 0),
+    exact: snapshots.length > 0 && snapshots.every(isExact),
   };
+}
+
+/** Whether a snapshot showed anything that the machine has not, or the other way round. */
+export function disagrees({ snapshots }: ReplayReport): boolean {
+  return !snapshots.every(isExact);
 }
 
 /** `100.0000 %`, rounded down, so that only perfection shows as such. */

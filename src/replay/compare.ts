@@ -297,6 +297,10 @@ function walkSnapshot(kernel: Kernel, snapshot: Snapshot, tally: Comparison): vo
 }
 
 /** Whether every page agrees. */
-export function isExact(comparison: SnapshotComparison): boolean {
-  return comparison.agree === comparison.anonymousPages && comparison.extra === 0;
+export function isExact({
+  agree,
+  anonymousPages,
+  extra,
+}: Pick<SnapshotComparison, 'agree' | 'anonymousPages' | 'extra'>): boolean {
+  return agree === anonymousPages && extra === 0;
 }

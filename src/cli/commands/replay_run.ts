@@ -1,4 +1,9 @@
-import { agreementPercent, replayReport, type ReplayReport } from '../../query/replay_report.js';
+import {
+  agreementPercent,
+  disagrees,
+  replayReport,
+  type ReplayReport,
+} from '../../query/replay_report.js';
 import { replay } from '../../replay/replay.js';
 import type { Recording } from '../../trace/recording.js';
 import type { Cli } from '../command.js';
@@ -28,7 +33,7 @@ export async function runReplay(
 
 function exitCode(report: ReplayReport): ExitCode {
   if (report.lostEvents !== 0) return EXIT_LOST_EVENTS;
-  return report.exact ? EXIT_OK : EXIT_FOUND;
+  return disagrees(report) ? EXIT_FOUND : EXIT_OK;
 }
 
 function printReport(cli: Cli, report: ReplayReport, path: string): void {

@@ -100,7 +100,7 @@ function proofOf(snapshots: Proof['snapshots'], exact: boolean): Proof {
     pagesAgree: sum((snapshot) => snapshot.agree),
     pages: sum((snapshot) => snapshot.anonymousPages),
     pagesExtra: sum((snapshot) => snapshot.extra),
-    exact: exact && snapshots.length > 0,
+    exact,
     snapshots,
   };
 }
