@@ -101,7 +101,7 @@ function checkCachedFolios(kernel: Kernel, problems: string[]): void {
   const flagged: number[] = [];
   const { pageCount } = kernel.memory;
   for (let pfn = 0; pfn < pageCount; pfn += 1) {
-    if ((flags[pfn] & (PG_SWAPCACHE | PG_TAIL)) === PG_SWAPCACHE) flagged.push(pfn);
+    if ((flags[pfn] & PG_SWAPCACHE) !== 0 && (flags[pfn] & PG_TAIL) === 0) flagged.push(pfn);
   }
   const known = kernel.swap.folioSlots.sortedHeads();
   if (flagged.join(' ') !== known.join(' ')) {
