@@ -74,7 +74,7 @@ const GAUGE_CHILD_MS = 60;
 const MOST_REPEATS = 3;
 /** Time for the rounds of one size unless `--time` says another, in milliseconds. */
 const DEFAULT_MS = 250;
-const MOST_REPEAT_MS = 12_000;
+const MOST_REPEAT_MS = 8_000;
 
 const MAIN = fileURLToPath(import.meta.url);
 
