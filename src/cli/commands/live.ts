@@ -17,6 +17,7 @@ import { EXIT_OK } from '../exit_code.js';
 import { liveHtml } from '../live_html.js';
 import { printLive } from '../live_text.js';
 import { parseDurationMs, parsePids } from '../parse_duration.js';
+import { withStopSignal } from '../until_stopped.js';
 
 interface Options {
   readonly cgroup?: string;
@@ -157,21 +158,14 @@ async function show(
 
 /** Calls `step` at a steady pace until SIGINT or SIGTERM. */
 async function watch(intervalMs: number, step: () => Promise<void>): Promise<void> {
-  const stop = new AbortController();
-  const onSignal = (): void => stop.abort();
-  process.once('SIGINT', onSignal);
-  process.once('SIGTERM', onSignal);
-  try {
-    while (!stop.signal.aborted) {
+  await withStopSignal(async (signal) => {
+    while (!signal.aborted) {
       const startMs = performance.now();
       await step();
       const restMs = Math.max(0, intervalMs - (performance.now() - startMs));
-      await setTimeout(restMs, undefined, { signal: stop.signal }).catch((error: unknown) => {
-        if (!stop.signal.aborted) throw error;
+      await setTimeout(restMs, undefined, { signal }).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
       });
     }
-  } finally {
-    process.removeListener('SIGINT', onSignal);
-    process.removeListener('SIGTERM', onSignal);
-  }
+  });
 }
