@@ -72,9 +72,9 @@ const GAUGE_MS = 1500;
 const GAUGE_CHILD_MS = 60;
 /** Most times and most time for measuring disturbed benchmarks again. */
 const MOST_REPEATS = 3;
+const MOST_REPEAT_MS = 8_000;
 /** Time for the rounds of one size unless `--time` says another, in milliseconds. */
 const DEFAULT_MS = 250;
-const MOST_REPEAT_MS = 8_000;
 
 const MAIN = fileURLToPath(import.meta.url);
 

@@ -19,7 +19,7 @@ import { RefusedFaults } from './refused_faults.js';
 import { ReplayMachine, UNKNOWN_CONTENT } from './replay_machine.js';
 import { withSmallPages } from './small_pages.js';
 import { SnapshotSync } from './snapshot_sync.js';
-import { STEP, type StepQueue } from './steps.js';
+import { ALLOC_IN, STEP, type StepQueue } from './steps.js';
 import { TaskTable, type ReplayProcess } from './tasks.js';
 import { UnplacedPages } from './unplaced_pages.js';
 
@@ -173,9 +173,9 @@ export class ReplayDriver {
         return undefined;
       }
       case STEP.alloc:
-        if (queue.d[slot] === 1) this.pages.moreInFault(tid, a);
+        if (queue.d[slot] === ALLOC_IN.fault) this.pages.moreInFault(tid, a);
         else if (this.tasks.find(tid) === undefined) this.pages.allocByDaemon(tid, a, b);
-        else this.unplaced.allocated(tid, a, b, queue.d[slot] === 2);
+        else this.unplaced.allocated(tid, a, b, queue.d[slot] === ALLOC_IN.call);
         return undefined;
       case STEP.free:
         this.unplaced.freed(a);
@@ -302,11 +302,10 @@ export class ReplayDriver {
     let result = this.machine.apply(fault);
     // Without a page, then or before, it was refused there too: a signal.
     const hadPage = pfn !== -1 || (error & FAULT_ERROR.present) !== 0;
-    if (result.ret !== 0 && isWrite && hadPage) {
-      if (this.refused.mapUnknown(process.pid, vpn)) {
-        this.findings.pagesInUnknownAreas += 1;
-        result = this.machine.apply(fault);
-      }
+    const isWrong = result.ret !== 0 && isWrite && hadPage;
+    if (isWrong && this.refused.mapUnknown(process.pid, vpn)) {
+      this.findings.pagesInUnknownAreas += 1;
+      result = this.machine.apply(fault);
     }
     if (kernel.givenOrder === PMD_ORDER) fillBlock(this.machine, process.pid, vpn);
     kernel.givenOrder = NIL;

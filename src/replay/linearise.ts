@@ -2,7 +2,7 @@ import { EVENT, FAULT_ERROR, RSS_MEMBER, snapshotMark, type EventBatch } from '.
 import type { StringTable } from '../trace/tables.js';
 import { CallRoles } from './call_roles.js';
 import { pageOf } from './calls.js';
-import { STEP, StepQueue, type CallRecord } from './steps.js';
+import { ALLOC_IN, STEP, StepQueue, type CallRecord } from './steps.js';
 import { forgetFault, newThread, NO_PLACE, noteFrame, type ThreadState } from './thread_state.js';
 
 const WAITING = 0;
@@ -213,8 +213,7 @@ export class Lineariser {
       }
       this.placeAdvice(thread, batch, row, tid);
       const slot = this.append(STEP.alloc, READY, batch, row, tid);
-      const isInCall = thread.call !== undefined && thread.call.place !== NO_PLACE;
-      queue.d[slot] = thread.isInFault ? 1 : isInCall ? 2 : 0;
+      queue.d[slot] = allocatesIn(thread);
       return;
     }
     const old = queue.slot(thread.fault);
@@ -423,6 +422,11 @@ export class Lineariser {
     this.threads.delete(tid);
     if (this.lastTid === tid) this.lastTid = -1;
   }
+}
+
+function allocatesIn({ isInFault, call }: ThreadState): number {
+  if (isInFault) return ALLOC_IN.fault;
+  return call !== undefined && call.place !== NO_PLACE ? ALLOC_IN.call : ALLOC_IN.nothing;
 }
 
 /** Whether the event is another fault at the page of the thread's last one. */

@@ -1,3 +1,4 @@
+import { PMD_ORDER } from '../base/units.js';
 import type { Machine } from '../kernel/machine.js';
 import type { Mm } from '../kernel/vm/mm.js';
 import { isInternedWord, wordRow } from '../trace/event.js';
@@ -12,7 +13,6 @@ import type { StepQueue } from './steps.js';
 
 /** Pages of the swap area that the machine gets when the recording first swaps: 8 GiB. */
 const SWAP_PAGES = 2 ** 21;
-const HUGE_ORDER = 9;
 const SCAN_SUCCEEDED = 1;
 /** Most frames that wait for a name, so that a damaged recording cannot fill memory. */
 const MOST_ORDER = 18;
@@ -89,8 +89,7 @@ export class PageEvents {
     if (!hasEffect) this.addRival(mm, vpn, pfn);
     else if (this.rivals.size > 0) this.rivals.delete(pfn);
     if (order > 0) {
-      const count = 2 ** Math.min(order, HUGE_ORDER);
-      this.identity.bindBlock(mm, vpn - (vpn % count), pfn, count);
+      this.identity.bindBlock(mm, vpn, pfn, order);
       return;
     }
     // Of two allocations in one fault the first is the page that comes back from swap.
@@ -120,7 +119,7 @@ export class PageEvents {
     const [place, ...others] = identity.placesOf(page);
     if (place === undefined || others.length > 0) return;
     const { pid, vpn } = place;
-    const n = 2 ** Math.min(order, HUGE_ORDER);
+    const n = 2 ** Math.min(order, PMD_ORDER);
     this.machine.apply({ op: 'madvise', p: pid, at: vpn, n, advice: 'dontneed_locked' });
   }
 
@@ -142,7 +141,7 @@ export class PageEvents {
 
   /** An allocation by a thread that has no process: a kernel thread. */
   allocByDaemon(tid: number, pfn: number, order: number): void {
-    if (order !== HUGE_ORDER) return;
+    if (order !== PMD_ORDER) return;
     const daemon = this.daemon(tid);
     daemon.hugePfn = pfn;
     daemon.blockPlaces = [];
@@ -244,7 +243,7 @@ export class PageEvents {
       case 'remove_migration_pte': {
         const moved = this.migration.remove(field('addr'), this.word(field('pte')));
         if (moved === undefined) return;
-        const count = 2 ** Math.min(Math.max(field('order'), 0), HUGE_ORDER);
+        const count = 2 ** Math.min(Math.max(field('order'), 0), PMD_ORDER);
         for (let i = 0; i < count; i += 1) this.identity.move(moved.from + i, moved.to + i);
         return;
       }
@@ -285,7 +284,7 @@ export class PageEvents {
     const place = this.processes.isEmpty ? places[0] : places.find(({ pid }) => pid === owner);
     if (place === undefined) return;
     const { pid, vpn } = place;
-    const count = 2 ** HUGE_ORDER;
+    const count = 2 ** PMD_ORDER;
     const at = vpn - (vpn % count);
     const { ret } = this.machine.apply({
       op: 'madvise',
@@ -297,7 +296,7 @@ export class PageEvents {
     if (ret !== 0) return;
     this.findings.blocksCollapsed += 1;
     const mm = this.machine.kernel.processes.get(pid)?.mm;
-    if (mm !== undefined) this.identity.bindBlock(mm, at, daemon.hugePfn, count);
+    if (mm !== undefined) this.identity.bindBlock(mm, at, daemon.hugePfn, PMD_ORDER);
   }
 
   private bindPage(mm: Mm, vpn: number, pfn: number): void {

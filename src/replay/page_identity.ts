@@ -1,4 +1,4 @@
-import { NIL } from '../base/units.js';
+import { NIL, PMD_ORDER } from '../base/units.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { runToEnd } from '../kernel/op/prims.js';
 import { folioPrecisePageMapcount } from '../kernel/phys/folio.js';
@@ -61,12 +61,18 @@ export class PageIdentity {
     return isSame;
   }
 
-  /** Binds what the process maps from `vpn` on to a block of frames. */
-  bindBlock(mm: Mm, vpn: number, pfn: number, count: number): void {
+  /**
+   * Binds the block of 2^order pages around `vpn`, as far as the process maps them, to as many
+   * frames. Returns the first page behind it.
+   */
+  bindBlock(mm: Mm, vpn: number, pfn: number, order: number): number {
+    const count = 2 ** Math.min(order, PMD_ORDER);
+    const first = vpn - (vpn % count);
     for (let i = 0; i < count; i += 1) {
-      const page = anonymousPageAt(this.kernel, mm, vpn + i);
+      const page = anonymousPageAt(this.kernel, mm, first + i);
       if (page !== NO_PAGE) this.bind(page, pfn + i);
     }
+    return first + count;
   }
 
   /** Machine page that stands for a frame and is mapped, or `NO_PAGE`. */

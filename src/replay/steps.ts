@@ -17,7 +17,7 @@ export const STEP = {
   rename: 6,
   /** a: mm id, b: 1 if of the running task, c: member, d: pages, e: 1 if its fault has mapped a page. */
   rss: 7,
-  /** Not the first page of a fault. a: pfn, b: order, c: gfp flags, d: 1 in a fault, 2 in call. */
+  /** A page that is not the first of a fault. a: pfn, b: order, c: gfp flags, d: `ALLOC_IN`. */
   alloc: 8,
   /** a: pfn, b: order. */
   free: 9,
@@ -28,6 +28,9 @@ export const STEP = {
   /** The thread's fault has not mapped the page it got. a: pfn, b: order. */
   gaveUp: 14,
 } as const;
+
+/** What the thread was in when it allocated a page. */
+export const ALLOC_IN = { nothing: 0, fault: 1, call: 2 } as const;
 
 /** A system call between its entry and its exit. */
 export interface CallRecord {

@@ -1,4 +1,3 @@
-import { PMD_ORDER } from '../base/units.js';
 import type { Machine } from '../kernel/machine.js';
 import type { Mm } from '../kernel/vm/mm.js';
 import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
@@ -127,10 +126,8 @@ export class UnplacedPages {
       range.next += 1;
       const page = anonymousPageAt(kernel, mm, vpn);
       if (page === NO_PAGE || this.identity.isKnown(page)) continue;
-      const count = 2 ** Math.min(order, PMD_ORDER);
-      const first = vpn - (vpn % count);
-      this.identity.bindBlock(mm, first, pfn, count);
-      range.next = first + count;
+      if (order === 0) this.identity.bind(page, pfn);
+      else range.next = this.identity.bindBlock(mm, vpn, pfn, order);
       return true;
     }
     return false;
