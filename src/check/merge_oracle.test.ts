@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { underMmapLock } from '../../test/support/under_mmap_lock.js';
 import { Machine } from '../kernel/machine.js';
 import type { MmapOperation, Operation } from '../kernel/operation.js';
-import { runToEnd } from '../kernel/op/prims.js';
 import { findVma } from '../kernel/vm/mm.js';
 import { splitVma } from '../kernel/vm/vma_split.js';
 import { generateScenario } from './generate/generate.js';
@@ -27,7 +27,7 @@ class Script {
     const mm = this.machine.kernel.processes.get(0)?.mm;
     const vma = mm === undefined ? undefined : findVma(mm, at + REGION_START);
     if (vma === undefined) throw new Error(`nothing is mapped at ${at}`);
-    runToEnd(splitVma(this.machine.kernel, vma, at + REGION_START, false));
+    underMmapLock(vma.mm, () => splitVma(this.machine.kernel, vma, at + REGION_START, false));
     return this.oracle.after(operation, result);
   }
 }

@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { pointsOf } from '../../test/support/interleave.js';
 import { RmapFixture } from '../../test/support/rmap_fixture.js';
 import { EINTR } from '../kernel/errno.js';
-import { downWrite, runToEnd, RwSem, upWrite } from '../kernel/op/prims.js';
+import { runToEnd, RwSem } from '../kernel/op/prims.js';
 import { mmDropAllLocks, mmTakeAllLocks } from '../kernel/rmap/mm_take_all_locks.js';
 import { mmuNotifierRegister } from '../kernel/rmap/mmu_notifier.js';
+import { isVmaWriteLocked, mmapWriteLock, mmapWriteUnlock } from '../kernel/vm/vma_lock.js';
 
 // @covers mm_take_all_locks, mm_drop_all_locks, mmu_notifier_register
 
@@ -23,7 +24,7 @@ function fixture(): RmapFixture {
     { op: 'config', key: 'hugetlb', value: 1 },
     { op: 'mmap', p: 0, at: 512, n: 512, prot: 'rw', flags: 'shared|anon|hugetlb' },
   );
-  runToEnd(downWrite(f.mm().mmapLock));
+  runToEnd(mmapWriteLock(f.mm()));
   return f;
 }
 
@@ -48,7 +49,7 @@ function heldLocks(f: RmapFixture): string[] {
 }
 
 describe('all locks of an mm', () => {
-  it('are taken once each: hugetlb files, other files, roots of anon_vmas', () => {
+  it('are taken once each: VMAs, hugetlb files, other files, roots of anon_vmas', () => {
     const f = fixture();
     const mutex = new RwSem('mutex');
     const { points, result } = pointsOf(mmTakeAllLocks(f.mm(), mutex, never));
@@ -56,15 +57,17 @@ describe('all locks of an mm', () => {
     const hugetlb = f.vma(512).file?.mapping.iMmapRwsem.name;
     const file = f.machine.file('f').iMmapRwsem.name;
     const roots = [f.vma(0).anonVma?.rwsem.name, f.vma(100).anonVma?.rwsem.name];
-    expect(locks(points, 'acquireWrite')).toEqual(['mutex', hugetlb, file, ...roots]);
+    const vmas = f.mm().vmas.map(({ lock }) => lock.name);
+    expect(locks(points, 'acquireWrite')).toEqual(['mutex', ...vmas, hugetlb, file, ...roots]);
+    expect(f.mm().vmas.every(isVmaWriteLocked)).toBe(true);
   });
 
   it('are the root’s, for the VMAs of a child', () => {
     const f = fixture();
-    runToEnd(upWrite(f.mm().mmapLock));
+    runToEnd(mmapWriteUnlock(f.mm()));
     f.fork(0, 1);
     f.write(0, 1, 9, 1);
-    runToEnd(downWrite(f.mm(1).mmapLock));
+    runToEnd(mmapWriteLock(f.mm(1)));
     const root = f.vma(0).anonVma;
     expect(f.vma(0, 1).anonVma).not.toBe(root);
     const { points } = pointsOf(mmTakeAllLocks(f.mm(1), new RwSem('mutex'), never));
@@ -100,7 +103,7 @@ describe('all locks of an mm', () => {
     }
   });
 
-  it.each([1, 2, 5, 8])('are all given back when a signal comes at question %i', (last) => {
+  it.each([1, 2, 9, 12])('are all given back when a signal comes at question %i', (last) => {
     const f = fixture();
     const mutex = new RwSem('mutex');
     let asked = 0;
@@ -112,7 +115,7 @@ describe('all locks of an mm', () => {
 
   it('need the mmap lock', () => {
     const f = fixture();
-    runToEnd(upWrite(f.mm().mmapLock));
+    runToEnd(mmapWriteUnlock(f.mm()));
     expect(() => runToEnd(mmTakeAllLocks(f.mm(), new RwSem('mutex'), never))).toThrow(/mmap lock/);
   });
 });

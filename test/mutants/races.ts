@@ -129,17 +129,17 @@ export const RACES: readonly Race[] = [
     broken: 'exclusive.pinned',
   },
   {
-    name: 'B13 a fault without the mmap lock borrows the anon_vma of a neighbour that goes away',
+    name: 'B13 a fault under the VMA lock borrows the anon_vma of a neighbour that goes away',
     edits: [
       {
-        file: 'fault/access.ts',
-        rule: '  yield* downRead(mm.mmapLock);\n  const vma = yield* findVmaOrGrow(',
-        wrong: '  const vma = yield* findVmaOrGrow(',
+        file: 'fault/anon_prepare.ts',
+        rule: '  if (isVmaLocked && !(yield* downReadTrylock(mmapLock))) return VM_FAULT_RETRY;\n',
+        wrong: '',
       },
       {
-        file: 'fault/access.ts',
-        rule: '  yield* upRead(mm.mmapLock);\n  return result;\n}\n\n/** The VMA',
-        wrong: '  return result;\n}\n\n/** The VMA',
+        file: 'fault/anon_prepare.ts',
+        rule: '  if (isVmaLocked) yield* upRead(mmapLock);\n',
+        wrong: '',
       },
     ],
     setUp: [

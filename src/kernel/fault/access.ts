@@ -6,13 +6,16 @@ import { PG_DIRTY } from '../phys/page_flags.js';
 import { PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, PTE_WRITE, PTE_YOUNG } from '../pgtable/pte.js';
 import { findVma, findVmaIndex, type Mm } from '../vm/mm.js';
 import { expandDownwards } from '../vm/stack_growth.js';
+import { lockVmaUnderRcu, mmapWriteDowngrade, mmapWriteLock, vmaEndRead } from '../vm/vma_lock.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_ACCESS_FLAGS, VM_GROWSDOWN, VM_WRITE } from '../vm/vm_flags.js';
 import {
+  FAULT_VMA_LOCK,
   FAULT_WRITE,
   VM_FAULT_ERROR,
   VM_FAULT_MAJOR,
   VM_FAULT_OOM,
+  VM_FAULT_RETRY,
   VM_FAULT_SIGSEGV,
   VM_FAULT_USERFAULT,
 } from './fault_flags.js';
@@ -78,30 +81,60 @@ export function* userAccess(
 }
 
 /**
- * One page-fault exception of user mode: finds the VMA (growing a stack if need be), checks the
- * permission and handles the fault. Returns `VM_FAULT_*` bits.
+ * One page-fault exception of user mode, under the lock of the VMA alone if that is possible: else
+ * with the mmap lock, which a stack that grows needs too. Returns `VM_FAULT_*` bits.
  */
 export function* userFault(kernel: Kernel, mm: Mm, vpn: number, isWrite: boolean): Op<number> {
+  let earlier = 0;
+  const locked = yield* lockVmaUnderRcu(mm, vpn);
+  if (locked !== undefined) {
+    const result = yield* permittedFault(kernel, locked, vpn, isWrite, FAULT_VMA_LOCK);
+    yield* vmaEndRead(locked);
+    if ((result & VM_FAULT_RETRY) === 0) return result;
+    // What had to be read is there now, and counts.
+    earlier = result & VM_FAULT_MAJOR;
+  }
   yield* downRead(mm.mmapLock);
   const vma = yield* findVmaOrGrow(kernel, mm, vpn);
-  let result = VM_FAULT_SIGSEGV;
-  if (vma !== undefined) {
-    const wanted = isWrite ? VM_WRITE : VM_ACCESS_FLAGS;
-    if ((vma.flags & wanted) !== 0) {
-      result = yield* handleMmFault(kernel, vma, vpn, isWrite ? FAULT_WRITE : 0);
-    }
-  }
+  const result =
+    vma === undefined ? VM_FAULT_SIGSEGV : yield* permittedFault(kernel, vma, vpn, isWrite, 0);
   yield* upRead(mm.mmapLock);
-  return result;
+  return result | earlier;
 }
 
-/** The VMA of a page; a stack above it grows down to it. @kernel expand_stack */
+function* permittedFault(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  isWrite: boolean,
+  lockFlag: number,
+): Op<number> {
+  if ((vma.flags & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) === 0) return VM_FAULT_SIGSEGV;
+  return yield* handleMmFault(kernel, vma, vpn, isWrite ? FAULT_WRITE | lockFlag : lockFlag);
+}
+
+/**
+ * The VMA of a page; a stack above it grows down to it. The mmap lock is held for reading; it is
+ * let go and taken for write where a stack grows. @kernel expand_stack
+ */
 function* findVmaOrGrow(kernel: Kernel, mm: Mm, vpn: number): Op<Vma | undefined> {
   const vma = findVma(mm, vpn);
-  if (vma !== undefined) return vma;
+  if (vma !== undefined || stackAbove(mm, vpn) === undefined) return vma;
+  yield* upRead(mm.mmapLock);
+  yield* mmapWriteLock(mm);
+  // Meanwhile another thread may have grown it, or unmapped it.
+  let grown = findVma(mm, vpn);
+  const stack = stackAbove(mm, vpn);
+  if (grown === undefined && stack !== undefined) {
+    if ((yield* expandDownwards(kernel, stack, vpn)) === 0) grown = stack;
+  }
+  yield* mmapWriteDowngrade(mm);
+  return grown;
+}
+
+function stackAbove(mm: Mm, vpn: number): Vma | undefined {
   const above = mm.vmas[findVmaIndex(mm, vpn)];
-  if (above === undefined || (above.flags & VM_GROWSDOWN) === 0) return undefined;
-  return (yield* expandDownwards(kernel, above, vpn)) === 0 ? above : undefined;
+  return above !== undefined && (above.flags & VM_GROWSDOWN) !== 0 ? above : undefined;
 }
 
 /**

@@ -1,16 +1,16 @@
 import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { canInterleave, type Op } from '../op/prims.js';
-import { folioGet } from '../phys/folio.js';
+import { folioGet, folioPut } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PTE_SPECIAL } from '../pgtable/pte.js';
-import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { anonFaultOrder, MIN_ANON_ORDER } from '../thp/anon_order.js';
 import { MM_ANONPAGES } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_WRITE } from '../vm/vm_flags.js';
 import { allocUserFolio } from './alloc.js';
+import { vmfAnonPrepare } from './anon_prepare.js';
 import { FAULT_WRITE, VM_FAULT_OOM } from './fault_flags.js';
 import { presentFlags, writtenFlags } from './pte_values.js';
 
@@ -36,8 +36,8 @@ export function* doAnonymousPage(
     pageTables.flags[entry] = presentFlags(vma) | PTE_SPECIAL;
     return 0;
   }
-  const failed = yield* anonVmaPrepare(kernel, vma);
-  if (failed !== 0) return VM_FAULT_OOM;
+  const failed = yield* vmfAnonPrepare(kernel, vma, faultFlags);
+  if (failed !== 0) return failed;
   // Where others can come in, they may have freed the empty table meanwhile.
   const isKnown = known !== NIL && !canInterleave;
   const entry = isKnown ? known : pageTables.allocPte(mm.pgd, vpn);
@@ -48,6 +48,11 @@ export function* doAnonymousPage(
     head = yield* allocUserFolio(kernel, mm, order);
   }
   if (head === NIL) return VM_FAULT_OOM;
+  if (canInterleave && pageTables.flags[entry] !== 0) {
+    // Another fault was faster: the access looks again.
+    folioPut(kernel, head);
+    return 0;
+  }
   const behind = vpn & ((1 << order) - 1);
   mapNewAnonFolio(kernel, vma, head, order, vpn - behind, entry - behind);
   return 0;

@@ -4,6 +4,8 @@ export const FAULT_WRITE = 1;
 export const FAULT_UNSHARE = 2;
 /** The caller may override the VMA's protection (FOLL_FORCE). */
 export const FAULT_FORCE = 4;
+/** The lock of the VMA is held in place of the mmap lock. @kernel FAULT_FLAG_VMA_LOCK */
+export const FAULT_VMA_LOCK = 8;
 
 /** Outcome bits of a fault; 0 = handled. @kernel VM_FAULT_MAJOR */
 export const VM_FAULT_MAJOR = 0x1;

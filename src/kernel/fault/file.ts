@@ -3,12 +3,11 @@ import { addCachePage } from '../file/alloc_cache.js';
 import { addNewCacheFolio, attachBuffers, findCachedPage } from '../file/page_cache.js';
 import { shmemGetPage } from '../file/shmem.js';
 import type { Kernel } from '../kernel.js';
-import type { Op } from '../op/prims.js';
+import { canInterleave, type Op } from '../op/prims.js';
 import { folioGet, folioPageCount, folioPut, pageIsPoisoned } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
 import { PTE_PRESENT } from '../pgtable/pte.js';
-import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddFileRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import {
   isLargePage,
@@ -22,6 +21,7 @@ import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
 import { VM_EXEC, VM_SHARED } from '../vm/vm_flags.js';
 import { allocUserFolio } from './alloc.js';
+import { vmfAnonPrepare } from './anon_prepare.js';
 import {
   FAULT_WRITE,
   VM_FAULT_HWPOISON,
@@ -52,7 +52,7 @@ export function* doFileFault(
   const mapsMore = !isUffdArmed(vma);
   if (!isWrite && mapsMore && mapFaultAround(kernel, vma, vpn, mapping, false)) return 0;
   if (isWrite && (vma.flags & VM_SHARED) === 0) {
-    return yield* doCowFault(kernel, vma, vpn, mapping, index);
+    return yield* doCowFault(kernel, vma, vpn, mapping, index, faultFlags);
   }
   if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
   const wasCached = findCachedPage(mapping, index) !== NIL;
@@ -82,9 +82,10 @@ function* doCowFault(
   vpn: number,
   mapping: AddressSpace,
   index: number,
+  faultFlags: number,
 ): Op<number> {
-  const failed = yield* anonVmaPrepare(kernel, vma);
-  if (failed !== 0) return VM_FAULT_OOM;
+  const failed = yield* vmfAnonPrepare(kernel, vma, faultFlags);
+  if (failed !== 0) return failed;
   // The anon_vma stays even if the file is too short.
   if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
   const wasCached = findCachedPage(mapping, index) !== NIL;
@@ -99,13 +100,19 @@ function* doCowFault(
     folioPut(kernel, sourceHead);
     return VM_FAULT_OOM;
   }
+  const entry = pageTables.allocPte(vma.mm.pgd, vpn);
+  if (canInterleave && pageTables.flags[entry] !== 0) {
+    // Another fault was faster: the access looks again.
+    folioPut(kernel, copy);
+    folioPut(kernel, sourceHead);
+    return 0;
+  }
   memory.content[copy] = memory.content[source];
   kernel.work.pagesCopied += 1;
   kernel.tracer?.pageCopied?.(vma.mm, vpn, source, copy, 0);
   folioPut(kernel, sourceHead);
   folioAddNewAnonRmap(kernel, copy, vma, vpn, true);
   folioAddLruVma(kernel, copy, vma);
-  const entry = pageTables.allocPte(vma.mm.pgd, vpn);
   pageTables.payload[entry] = copy;
   pageTables.flags[entry] = writtenFlags(vma);
   vma.mm.rss[MM_ANONPAGES] += 1;

@@ -5,7 +5,6 @@ import { folioMapcount, folioPut, isAnonFolio, isKsmFolio, largeRow } from '../p
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_SWAPBACKED, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_SPECIAL, PTE_UFFD_WP, PTE_YOUNG } from '../pgtable/pte.js';
-import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap, folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
@@ -14,6 +13,7 @@ import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_SHARED } from '../vm/vm_flags.js';
 import { allocUserFolio } from './alloc.js';
+import { vmfAnonPrepare } from './anon_prepare.js';
 import { FAULT_UNSHARE, VM_FAULT_OOM } from './fault_flags.js';
 import { sharedPageMkwrite } from './file.js';
 import { maybeMkwrite, presentFlags, writtenFlags } from './pte_values.js';
@@ -58,7 +58,7 @@ export function* doWpPage(
       }
     }
   }
-  return yield* wpPageCopy(kernel, vma, vpn, entry, isUnshare);
+  return yield* wpPageCopy(kernel, vma, vpn, entry, faultFlags);
 }
 
 /** Makes the entry young, dirty and as writable as the VMA allows. @kernel wp_page_reuse */
@@ -98,25 +98,27 @@ export function* wpPageCopy(
   vma: Vma,
   vpn: number,
   entry: number,
-  isUnshare: boolean,
+  faultFlags: number,
 ): Op<number> {
   const { memory, pageTables } = kernel;
   const { mm } = vma;
+  const isUnshare = (faultFlags & FAULT_UNSHARE) !== 0;
   const oldPfn = pageTables.payload[entry];
   const oldFlags = pageTables.flags[entry];
   const isNormal = (oldFlags & PTE_SPECIAL) === 0;
   const oldHead = memory.folioOf(oldPfn);
   if (isNormal) memory.refcount[oldHead] += 1;
-  const failed = yield* anonVmaPrepare(kernel, vma);
+  const failed = yield* vmfAnonPrepare(kernel, vma, faultFlags);
   const copy = failed === 0 ? yield* allocUserFolio(kernel, mm, 0) : NIL;
   if (
     copy === NIL ||
     pageTables.payload[entry] !== oldPfn ||
     pageTables.flags[entry] !== oldFlags
   ) {
-    // Out of memory, or direct reclaim took the entry away meanwhile: the access tries again.
+    // No anon_vma or no memory, or direct reclaim took the entry away meanwhile: the access tries again.
     if (copy !== NIL) folioPut(kernel, copy);
     if (isNormal) folioPut(kernel, oldHead);
+    if (failed !== 0) return failed;
     return copy === NIL ? VM_FAULT_OOM : 0;
   }
   memory.content[copy] = memory.content[oldPfn];

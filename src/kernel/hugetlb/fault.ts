@@ -1,14 +1,14 @@
 import { NIL } from '../../base/units.js';
+import { vmfAnonPrepare } from '../fault/anon_prepare.js';
 import {
   FAULT_UNSHARE,
   FAULT_WRITE,
   VM_FAULT_HWPOISON,
-  VM_FAULT_OOM,
   VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
 } from '../fault/fault_flags.js';
 import type { Kernel } from '../kernel.js';
-import type { Op } from '../op/prims.js';
+import { canInterleave, type Op } from '../op/prims.js';
 import { folioGet, setFileMapping } from '../phys/folio.js';
 import { PG_DIRTY, PG_HWPOISON } from '../phys/page_flags.js';
 import {
@@ -21,7 +21,6 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
-import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { hugetlbAddFileRmap, hugetlbAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { handleUserfault, isUserfaultMissing, isUserfaultWp } from '../uffd/userfault.js';
 import type { AddressSpace } from '../vm/address_space.js';
@@ -106,7 +105,11 @@ function* hugetlbNoPage(kernel: Kernel, vma: Vma, first: number, faultFlags: num
   if (isCached) {
     folioGet(kernel, head);
   } else {
-    if (!isShared && (yield* anonVmaPrepare(kernel, vma)) !== 0) return VM_FAULT_OOM;
+    const failed = isShared ? 0 : yield* vmfAnonPrepare(kernel, vma, faultFlags);
+    if (failed !== 0) return failed;
+    // Another fault may have been faster: the access looks again.
+    const now = canInterleave ? findHugeEntry(kernel, vma.mm, order, first) : NIL;
+    if (now !== NIL && kernel.pageTables.flags[now] !== 0) return 0;
     head = allocHugetlbFolio(kernel, vma, first, false);
     if (head === NIL) return VM_FAULT_SIGBUS;
     kernel.memory.content.fill(0, head, head + pages);

@@ -7,6 +7,7 @@ import { createMapping } from '../file/page_cache.js';
 import { runToEnd } from '../op/prims.js';
 import { linkFile } from '../vm/file_map.js';
 import { accountPages } from '../vm/vm_stat.js';
+import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
 import { insertVma } from '../vm/vma_split.js';
 import { Vma } from '../vm/vma.js';
 import { nodeOfPage } from '../migrate/numa_node.js';
@@ -38,7 +39,9 @@ function giganticScript(pages: number): MachineScript {
   const vma = new Vma(mm, start, start + PAGES_PER_PUD, 0, flags, new OpenFile(mapping));
   runToEnd(linkFile(kernel, vma));
   expect(hugetlbReserve(kernel, vma)).toBe(0);
+  runToEnd(mmapWriteLock(mm));
   insertVma(vma);
+  runToEnd(mmapWriteUnlock(mm));
   accountPages(mm, flags, PAGES_PER_PUD);
   return script;
 }

@@ -1,12 +1,12 @@
 import { NIL } from '../../base/units.js';
-import { FAULT_UNSHARE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from '../fault/fault_flags.js';
+import { vmfAnonPrepare } from '../fault/anon_prepare.js';
+import { FAULT_UNSHARE, VM_FAULT_SIGBUS } from '../fault/fault_flags.js';
 import { maybeMkwrite } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
-import { downRead, upRead, type Op } from '../op/prims.js';
+import { canInterleave, downRead, upRead, type Op } from '../op/prims.js';
 import { folioGet, folioMapcount, folioPut, isAnonFolio } from '../phys/folio.js';
 import { PG_ANON_EXCLUSIVE } from '../phys/page_flags.js';
 import { PTE_DIRTY, PTE_PRESENT } from '../pgtable/pte.js';
-import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioMoveAnonRmap, hugetlbAddNewAnonRmap, hugetlbRemoveRmap } from '../rmap/folio_rmap.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
@@ -57,10 +57,12 @@ export function* hugetlbWp(
     return isSame ? yield* hugetlbWp(kernel, vma, first, entry, faultFlags) : 0;
   }
   // Without a page to copy to, a mapping of the file's pages gets no anon_vma.
-  if ((yield* anonVmaPrepare(kernel, vma)) !== 0) {
+  const failed = yield* vmfAnonPrepare(kernel, vma, faultFlags);
+  // Another fault may have been faster: the access looks again.
+  if (failed !== 0 || (canInterleave && pageTables.payload[entry] !== old)) {
     returnHugetlbFolio(kernel, vma, first, copy);
     folioPut(kernel, old);
-    return VM_FAULT_OOM;
+    return failed;
   }
   copyContents(kernel, vma, old, copy);
   kernel.tracer?.pageCopied?.(vma.mm, first, old, copy, folioMapcount(kernel, old));

@@ -181,6 +181,10 @@ export const VMA_CLAIMS: readonly Invariant[] = [
         for (const lock of [mm.mmapLock, mm.pageTableLock]) {
           if (lock.readers !== 0 || lock.writers !== 0) wrong.push(`${lock.name} is held`);
         }
+        if (mm.lockSequence % 2 !== 0) wrong.push(`VMAs of mm ${mm.id} are locked`);
+        for (const { lock, start } of mm.vmas) {
+          if (lock.readers !== 0) wrong.push(`VMA ${start} of mm ${mm.id} is held`);
+        }
       }
       for (const { rwsem } of kernel.anonVmas) {
         if (rwsem.readers !== 0 || rwsem.writers !== 0) wrong.push(`${rwsem.name} is held`);

@@ -1,7 +1,8 @@
 import { EINVAL } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { downWrite, upWrite, type Op } from '../op/prims.js';
+import type { Op } from '../op/prims.js';
 import type { Mm } from '../vm/mm.js';
+import { mmapWriteLock, mmapWriteUnlock, vmaStartWrite } from '../vm/vma_lock.js';
 import { isKsmCompatible } from './compatible.js';
 import { ksmEnter } from './register.js';
 import { unmergeKsmPages } from './unmerge.js';
@@ -14,11 +15,11 @@ import { VM_MERGEABLE } from '../vm/vm_flags.js';
  */
 export function* setMergeAny(kernel: Kernel, mm: Mm, isOn: boolean): Op<number> {
   if (!kernel.profile.ksm) return -EINVAL;
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   let result: number;
   if (isOn) result = yield* enableMergeAny(kernel, mm);
   else result = yield* disableMergeAny(kernel, mm);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   return result;
 }
 
@@ -27,7 +28,9 @@ function* enableMergeAny(kernel: Kernel, mm: Mm): Op<number> {
   ksmEnter(kernel, mm);
   mm.mergeAny = true;
   for (const vma of mm.vmas) {
-    if (isKsmCompatible(vma.flags)) vma.flags |= VM_MERGEABLE;
+    if (!isKsmCompatible(vma.flags)) continue;
+    yield* vmaStartWrite(vma);
+    vma.flags |= VM_MERGEABLE;
   }
   return 0;
 }
@@ -36,6 +39,7 @@ function* disableMergeAny(kernel: Kernel, mm: Mm): Op<number> {
   if (!mm.mergeAny) return 0;
   for (const vma of mm.vmas) {
     if ((vma.flags & VM_MERGEABLE) === 0) continue;
+    yield* vmaStartWrite(vma);
     if (vma.anonVma !== undefined) {
       const failed = yield* unmergeKsmPages(kernel, vma, vma.start, vma.end);
       if (failed !== 0) return failed;

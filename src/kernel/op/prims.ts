@@ -19,6 +19,7 @@ export type PointKind =
   | 'tryWrite'
   | 'releaseRead'
   | 'releaseWrite'
+  | 'downgradeWrite'
   | 'read'
   | 'write'
   | 'update'
@@ -74,6 +75,14 @@ export function* upWrite(sem: RwSem): Op<void> {
   yield point('releaseWrite', sem);
   if (sem.writers !== 1) fail(`${sem.name} is released for write but not held`);
   sem.writers = 0;
+}
+
+/** The writer becomes a reader; no other writer comes in between. @kernel downgrade_write */
+export function* downgradeWrite(sem: RwSem): Op<void> {
+  yield point('downgradeWrite', sem);
+  if (sem.writers !== 1) fail(`${sem.name} is downgraded but not held for write`);
+  sem.writers = 0;
+  sem.readers = 1;
 }
 
 /** Takes the lock shared; waits for the writer. @kernel down_read */

@@ -12,6 +12,7 @@ export type PointKind =
   | 'tryWrite'
   | 'releaseRead'
   | 'releaseWrite'
+  | 'downgradeWrite'
   | 'read'
   | 'write'
   | 'update'
@@ -56,6 +57,9 @@ export function downWrite(_sem: RwSem): void {}
 
 /** @kernel up_write */
 export function upWrite(_sem: RwSem): void {}
+
+/** The writer becomes a reader; no other writer comes in between. @kernel downgrade_write */
+export function downgradeWrite(_sem: RwSem): void {}
 
 /** Takes the lock shared; waits for the writer. @kernel down_read */
 export function downRead(_sem: RwSem): void {}

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { underMmapLock } from '../../../test/support/under_mmap_lock.js';
 import { VmScript } from '../../../test/support/vm_script.js';
 import { vmaProblems } from '../../../test/support/vma_oracle.js';
 import { ENOMEM } from '../errno.js';
 import { runToEnd } from '../op/prims.js';
 import { createMm, exitMmap } from '../syscalls/fork.js';
-import { duplicateVma, insertVma, splitVma } from '../vm/vma_split.js';
+import { duplicateVma, splitVma } from '../vm/vma_split.js';
 import { anonVmaClone, anonVmaFork, anonVmaMerge } from './anon_vma_clone.js';
 
 // @covers anon_vma_chain, anon_vma_chain.vma, anon_vma_chain.anon_vma, anon_vma_chain.same_vma
@@ -189,7 +190,9 @@ describe('failing allocations', () => {
     for (const failing of [1, 2, 3, 4]) {
       script.kernel.failAllocation = failing;
       expect(
-        runToEnd(splitVma(script.kernel, script.vma(0, 2), script.vma(0, 2).start + 1, true)),
+        underMmapLock(script.vma(0, 2).mm, () =>
+          splitVma(script.kernel, script.vma(0, 2), script.vma(0, 2).start + 1, true),
+        ),
       ).toBe(-ENOMEM);
       expect(script.ranges(2)).toBe('0-4');
       expect(vmaProblems(script.kernel)).toEqual([]);
@@ -215,7 +218,7 @@ describe('anonVmaMerge', () => {
     const child = createMm(script.kernel, 7);
     const copy = duplicateVma(from, child);
     expect(runToEnd(anonVmaFork(script.kernel, copy, from))).toBe(0);
-    insertVma(copy);
+    child.vmas.push(copy);
     expect(copy.anonVmaChain.map(({ anonVma }) => anonVma.id)).toEqual([3, 2, 1]);
     expect(vmaProblems(script.kernel)).toEqual([]);
   });

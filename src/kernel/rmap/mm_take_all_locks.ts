@@ -1,21 +1,27 @@
 /**
  * Every lock that a reverse-map walk could hold to reach an mm, taken at once (spec 40 §11).
- * VMAs share mappings and anon_vma roots, so each lock is marked when it is taken.
+ * VMAs share mappings and anon_vma roots, so each lock is marked when it is taken. VMAs themselves
+ * are let go with the mmap lock.
  */
 import { fail } from '../../base/errors.js';
 import { downWrite, upWrite, type Op, type RwSem } from '../op/prims.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import type { Mm } from '../vm/mm.js';
+import { vmaStartWrite } from '../vm/vma_lock.js';
 import type { AnonVma } from './anon_vma_types.js';
 
 /**
- * Takes all i_mmap and anon_vma locks that any VMA of the mm uses: hugetlb mappings, other
- * mappings, anon_vma roots. The mmap lock is held for write. Returns false, with nothing held, if
+ * Locks all VMAs of the mm, and all i_mmap and anon_vma locks that any of them uses: hugetlb
+ * mappings, other mappings, anon_vma roots. The mmap lock is held for write. Returns false, with nothing held, if
  * a signal interrupted. @kernel mm_take_all_locks
  */
 export function* mmTakeAllLocks(mm: Mm, mutex: RwSem, isSignalled: () => boolean): Op<boolean> {
   if (mm.mmapLock.writers === 0) fail(`all locks of mm ${mm.id} are taken without its mmap lock`);
   yield* downWrite(mutex);
+  for (const vma of mm.vmas) {
+    if (isSignalled()) return yield* giveUp(mm, mutex);
+    yield* vmaStartWrite(vma);
+  }
   for (const hugetlbFirst of [true, false]) {
     for (const { file } of mm.vmas) {
       if (isSignalled()) return yield* giveUp(mm, mutex);

@@ -1,8 +1,8 @@
 import type { Kernel } from '../kernel.js';
-import { downWrite, upWrite, type Op } from '../op/prims.js';
+import type { Op } from '../op/prims.js';
 import { findVmaIndex, hasOverlap, type Mm } from '../vm/mm.js';
 import { guardedStart } from '../vm/stack_growth.js';
-import { unmapRange } from '../vm/unmap.js';
+import { unmapRangeAndUnlock } from '../vm/unmap.js';
 import {
   VM_ACCOUNT,
   VM_LOCKED,
@@ -13,6 +13,7 @@ import {
   VM_WRITE,
 } from '../vm/vm_flags.js';
 import { accountPages } from '../vm/vm_stat.js';
+import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
 import { insertVma } from '../vm/vma_split.js';
 import { Vma } from '../vm/vma.js';
 import { mapAnonymous, newVmaFlags } from './mmap.js';
@@ -32,25 +33,33 @@ export function setHeapStart(mm: Mm, at: number): void {
  * the move is refused. @kernel brk
  */
 export function* doBrk(kernel: Kernel, mm: Mm, at: number): Op<number> {
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   const old = mm.brk;
-  const isPopulated = yield* moveBreak(kernel, mm, at);
+  // Where nothing is left to unmap the break stays where it is.
+  if (at >= mm.startBrk && at < old && hasOverlap(mm, at, old)) {
+    return yield* lowerBreak(kernel, mm, at);
+  }
+  const isPopulated = at > old && (yield* raiseBreak(kernel, mm, at));
   const result = mm.brk;
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   if (isPopulated) yield* populateUnlocked(kernel, mm, old, at, true);
   return result;
 }
 
-/** Returns whether there are new pages that must be resident. */
-function* moveBreak(kernel: Kernel, mm: Mm, at: number): Op<boolean> {
+/** The mmap lock is held for write, and let go. Returns the break. */
+function* lowerBreak(kernel: Kernel, mm: Mm, at: number): Op<number> {
   const old = mm.brk;
-  if (at < mm.startBrk || at === old) return false;
-  if (at < old) {
-    // Nothing is left to unmap: the break stays where it is.
-    if (!hasOverlap(mm, at, old)) return false;
-    if ((yield* unmapRange(kernel, mm, at, old)) === 0) mm.brk = at;
-    return false;
-  }
+  mm.brk = at;
+  const failed = yield* unmapRangeAndUnlock(kernel, mm, at, old);
+  if (failed === 0) return at;
+  mm.brk = old;
+  yield* mmapWriteUnlock(mm);
+  return old;
+}
+
+/** Returns whether there are new pages that must be resident. */
+function* raiseBreak(kernel: Kernel, mm: Mm, at: number): Op<boolean> {
+  const old = mm.brk;
   const next = mm.vmas[findVmaIndex(mm, old)];
   if (next !== undefined && at + 1 > guardedStart(next)) return false;
   const flags = newVmaFlags(kernel, mm, HEAP_FLAGS);

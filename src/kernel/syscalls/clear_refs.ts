@@ -1,6 +1,6 @@
 import { ENTRIES_PER_TABLE, NIL, PAGES_PER_PMD, tableIndex, tableEnd } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
-import { downRead, downWrite, upRead, upWrite, type Op } from '../op/prims.js';
+import type { Op } from '../op/prims.js';
 import { folioMaybeDmaPinned } from '../phys/folio.js';
 import { PG_REFERENCED, PG_YOUNG } from '../phys/page_flags.js';
 import {
@@ -15,6 +15,7 @@ import {
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import type { Mm } from '../vm/mm.js';
+import { mmapWriteLock, mmapWriteUnlock, vmaStartWrite } from '../vm/vma_lock.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
 import { isCowMapping, VM_HUGETLB, VM_PFNMAP, VM_SOFTDIRTY } from '../vm/vm_flags.js';
 
@@ -30,21 +31,18 @@ export type ClearRefs = 'all' | 'anon' | 'mapped' | 'soft_dirty';
  * @kernel clear_refs_write
  */
 export function* clearRefs(kernel: Kernel, mm: Mm, what: ClearRefs): Op<void> {
-  if (what === 'soft_dirty') {
-    if (!kernel.profile.softDirty) return;
-    yield* downWrite(mm.mmapLock);
-    for (const vma of mm.vmas) vma.flags &= ~VM_SOFTDIRTY;
-    for (const vma of mm.vmas) clearVma(kernel, vma, true);
-    yield* upWrite(mm.mmapLock);
-    return;
-  }
-  yield* downRead(mm.mmapLock);
+  const isSoftDirty = what === 'soft_dirty';
+  const isKept = isSoftDirty && !kernel.profile.softDirty;
+  yield* mmapWriteLock(mm);
   for (const vma of mm.vmas) {
     if (what === 'anon' && !isAnonymous(vma)) continue;
     if (what === 'mapped' && isAnonymous(vma)) continue;
-    clearVma(kernel, vma, false);
+    yield* vmaStartWrite(vma);
+    if (isKept) continue;
+    if (isSoftDirty) vma.flags &= ~VM_SOFTDIRTY;
+    clearVma(kernel, vma, isSoftDirty);
   }
-  yield* upRead(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
 }
 
 /** @kernel clear_refs_pte_range */

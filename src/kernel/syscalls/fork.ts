@@ -15,6 +15,7 @@ import { linkFileAfter, putMapping, unlinkFromFile } from '../vm/file_map.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import { Mm } from '../vm/mm.js';
 import { inheritSizes, vmStatAccount } from '../vm/vm_stat.js';
+import { mmapWriteLock, mmapWriteUnlock, vmaStartWrite } from '../vm/vma_lock.js';
 import { duplicateVma } from '../vm/vma_split.js';
 import {
   isCowMapping,
@@ -51,11 +52,11 @@ export function* forkMm(kernel: Kernel, parent: Mm, childId: number): Op<Mm | nu
   child.memcg = parent.memcg;
   child.mergeAny = parent.mergeAny;
   child.thpDisabled = parent.thpDisabled;
-  yield* downWrite(parent.mmapLock);
-  yield* downWrite(child.mmapLock);
+  yield* mmapWriteLock(parent);
+  yield* mmapWriteLock(child);
   const copied = yield* forkVmas(kernel, parent, child);
-  yield* upWrite(child.mmapLock);
-  yield* upWrite(parent.mmapLock);
+  yield* mmapWriteUnlock(child);
+  yield* mmapWriteUnlock(parent);
   if (copied < 0) {
     yield* putFiles(kernel, yield* exitMmap(kernel, child));
     return copied;
@@ -69,6 +70,7 @@ export function* forkMm(kernel: Kernel, parent: Mm, childId: number): Op<Mm | nu
 function* forkVmas(kernel: Kernel, parent: Mm, child: Mm): Op<number> {
   let copied = 0;
   for (const vma of parent.vmas) {
+    yield* vmaStartWrite(vma);
     if ((vma.flags & VM_DONTCOPY) !== 0) {
       vmStatAccount(child, vma.flags, -vma.lengthPages);
       continue;
@@ -122,7 +124,7 @@ function* forkVmas(kernel: Kernel, parent: Mm, child: Mm): Op<number> {
 export function* exitMmap(kernel: Kernel, mm: Mm): Op<AddressSpace[]> {
   const files: AddressSpace[] = [];
   ksmExit(kernel, mm);
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   for (const vma of mm.vmas) zapPageRange(kernel, vma, vma.start, vma.end, ZAP_ALL);
   for (const vma of mm.vmas) {
     vma.detached = true;
@@ -137,7 +139,7 @@ export function* exitMmap(kernel: Kernel, mm: Mm): Op<AddressSpace[]> {
   }
   mm.vmas.length = 0;
   kernel.pageTables.freeNode(mm.pgd);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   mm.dead = true;
   kernel.mms.delete(mm);
   kernel.mmIds.free(mm.mmId);

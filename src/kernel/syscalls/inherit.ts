@@ -4,6 +4,7 @@ import type { Kernel } from '../kernel.js';
 import { downWrite, fullBarrier, updatePoint, upWrite, writePoint, type Op } from '../op/prims.js';
 import { PTE_TABLE } from '../pgtable/pte.js';
 import { findVma, type Mm } from '../vm/mm.js';
+import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
 import type { Vma } from '../vm/vma.js';
 import { isCowMapping, VM_HUGETLB } from '../vm/vm_flags.js';
 
@@ -22,8 +23,8 @@ export function* inheritPages(
 ): Op<number> {
   // A child of vfork has the very same address space.
   if (child === parent) return -EINVAL;
-  yield* downWrite(parent.mmapLock);
-  yield* downWrite(child.mmapLock);
+  yield* mmapWriteLock(parent);
+  yield* mmapWriteLock(child);
   let failed = 0;
   let at = start;
   while (failed === 0 && at < end) {
@@ -41,8 +42,8 @@ export function* inheritPages(
     failed = yield* inheritRange(kernel, to, from, at, stop);
     at = stop;
   }
-  yield* upWrite(child.mmapLock);
-  yield* upWrite(parent.mmapLock);
+  yield* mmapWriteUnlock(child);
+  yield* mmapWriteUnlock(parent);
   return failed;
 }
 

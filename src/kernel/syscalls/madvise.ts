@@ -4,10 +4,12 @@ import { madvisePopulate } from '../fault/populate.js';
 import type { Kernel } from '../kernel.js';
 import { ksmEnter } from '../ksm/register.js';
 import { unmergeKsmPages } from '../ksm/unmerge.js';
-import { downRead, downWrite, upRead, upWrite, type Op } from '../op/prims.js';
+import { downRead, upRead, type Op } from '../op/prims.js';
 import type { MadviseAdvice } from '../operation.js';
 import { madviseCollapse } from '../thp/collapse.js';
+import { isUffdArmed } from '../uffd/context.js';
 import { findVmaIndex, type Mm } from '../vm/mm.js';
+import { lockVmaUnderRcu, mmapWriteLock, mmapWriteUnlock, vmaEndRead } from '../vm/vma_lock.js';
 import { modifyVmaFlags } from '../vm/vma_modify.js';
 import { mappingUnit, type Vma } from '../vm/vma.js';
 import { VM_HUGETLB } from '../vm/vm_flags.js';
@@ -37,15 +39,27 @@ export function* doMadvise(
   // Collapsing takes the mmap lock by itself, first for reading, then for writing.
   if (advice === 'collapse') return yield* madviseCollapse(kernel, mm, at, end);
   if (isFlagAdvice(advice)) {
-    yield* downWrite(mm.mmapLock);
+    yield* mmapWriteLock(mm);
     const result = yield* adviseVmas(kernel, mm, at, end, advice);
-    yield* upWrite(mm.mmapLock);
+    yield* mmapWriteUnlock(mm);
     return result;
+  }
+  if (isZapAdvice(advice)) {
+    const vma = yield* lockVmaUnderRcu(mm, at);
+    const isOneVma = vma !== undefined && end <= vma.end && !isUffdArmed(vma);
+    const result = isOneVma ? yield* adviseVma(kernel, vma, at, end, advice) : 0;
+    if (vma !== undefined) yield* vmaEndRead(vma);
+    if (isOneVma) return result;
   }
   yield* downRead(mm.mmapLock);
   const result = yield* adviseVmas(kernel, mm, at, end, advice);
   yield* upRead(mm.mmapLock);
   return result;
+}
+
+/** Advice that lets go of pages holds the lock of the VMA only, if one has the whole range. */
+function isZapAdvice(advice: MadviseAdvice): boolean {
+  return advice === 'dontneed' || advice === 'dontneed_locked' || advice === 'free';
 }
 
 /** @kernel madvise_walk_vmas */

@@ -2,9 +2,10 @@ import { TASK_SIZE_PAGES } from '../../base/units.js';
 import { EAGAIN, EINVAL, ENOMEM } from '../errno.js';
 import { mlockVmaPages } from '../fault/mlock_pages.js';
 import type { Kernel } from '../kernel.js';
-import { downWrite, upWrite, type Op } from '../op/prims.js';
+import type { Op } from '../op/prims.js';
 import { drainMlock } from '../phys/mlock.js';
 import { findVma, type Mm } from '../vm/mm.js';
+import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
 import { modifyVmaFlags } from '../vm/vma_modify.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_HUGETLB, VM_LOCKED, VM_LOCKONFAULT, VM_SPECIAL } from '../vm/vm_flags.js';
@@ -27,9 +28,9 @@ export function* doMlock(
 ): Op<number> {
   if (lengthPages <= 0) return 0;
   const end = at + lengthPages;
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   const failed = yield* lockRange(kernel, mm, at, end, onFault ? LOCK_FLAGS : VM_LOCKED);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   if (failed !== 0) return failed;
   drainMlock(kernel);
   const result = yield* populateUnlocked(kernel, mm, at, end, false);
@@ -41,9 +42,9 @@ export function* doMlock(
 /** Unlocks a range. Returns 0, or -ENOMEM at the first hole. @kernel munlock */
 export function* doMunlock(kernel: Kernel, mm: Mm, at: number, lengthPages: number): Op<number> {
   if (lengthPages <= 0) return 0;
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   const result = yield* lockRange(kernel, mm, at, at + lengthPages, 0);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   return result;
 }
 
@@ -56,11 +57,11 @@ export function* doMlockall(kernel: Kernel, mm: Mm, mclFlags: number): Op<number
   if (mclFlags === 0 || (mclFlags & ~known) !== 0 || mclFlags === MCL_ONFAULT) return -EINVAL;
   const lockFlags = (mclFlags & MCL_ONFAULT) === 0 ? VM_LOCKED : LOCK_FLAGS;
   const isCurrent = (mclFlags & MCL_CURRENT) !== 0;
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   mm.defaultFlags &= ~LOCK_FLAGS;
   if ((mclFlags & MCL_FUTURE) !== 0) mm.defaultFlags |= lockFlags;
   if (isCurrent) yield* lockAll(kernel, mm, lockFlags);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   if (!isCurrent) return 0;
   drainMlock(kernel);
   yield* populateUnlocked(kernel, mm, 0, TASK_SIZE_PAGES, true);
@@ -69,10 +70,10 @@ export function* doMlockall(kernel: Kernel, mm: Mm, mclFlags: number): Op<number
 
 /** Unlocks everything, also what will be mapped. @kernel munlockall */
 export function* doMunlockall(kernel: Kernel, mm: Mm): Op<number> {
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   mm.defaultFlags &= ~LOCK_FLAGS;
   yield* lockAll(kernel, mm, 0);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   return 0;
 }
 

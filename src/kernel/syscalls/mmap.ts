@@ -5,12 +5,13 @@ import { hugetlbReserve } from '../hugetlb/reserve.js';
 import type { Kernel } from '../kernel.js';
 import { isKsmCompatible } from '../ksm/compatible.js';
 import { ksmEnter } from '../ksm/register.js';
-import { downWrite, upWrite, type Op } from '../op/prims.js';
+import type { Op } from '../op/prims.js';
 import { OpenFile, type AddressSpace } from '../vm/address_space.js';
 import { linkFile, putMapping, unlinkFile } from '../vm/file_map.js';
 import { findVmaIndex, hasOverlap, type Mm } from '../vm/mm.js';
 import { unmapRange } from '../vm/unmap.js';
 import { findUnmappedArea } from '../vm/unmapped_area.js';
+import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
 import { mergeNewRange } from '../vm/vma_merge.js';
 import { accountPages } from '../vm/vm_stat.js';
 import { insertVma } from '../vm/vma_split.js';
@@ -78,10 +79,10 @@ export function* doMmap(kernel: Kernel, mm: Mm, given: MmapRequest): Op<number> 
   if (isStackLike && (file !== undefined || isHugetlb || (flags & MAP_SHARED) !== 0)) {
     return -EINVAL;
   }
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   const at = request.at ?? findUnmappedArea(mm, lengthPages, unit);
   const result = yield* mmapAt(kernel, mm, request, at, isHugetlb);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   const isPopulated = (flags & (MAP_POPULATE | MAP_LOCKED)) !== 0;
   if (result >= 0 && (isPopulated || (mm.defaultFlags & VM_LOCKED) !== 0)) {
     yield* populateUnlocked(kernel, mm, at, at + lengthPages, true);

@@ -9,6 +9,7 @@ import { copyVma } from '../vm/copy_vma.js';
 import { findVma, findVmaIndex, type Mm } from '../vm/mm.js';
 import { unmapRange } from '../vm/unmap.js';
 import { accountPages } from '../vm/vm_stat.js';
+import { vmaStartWrite } from '../vm/vma_lock.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_HUGETLB, VM_LOCKED, VM_LOCKONFAULT, VM_MERGEABLE } from '../vm/vm_flags.js';
 
@@ -31,6 +32,7 @@ export function* moveVma(
   isKept: boolean,
 ): Op<number> {
   const end = at + oldPages;
+  yield* vmaStartWrite(vma);
   // A KSM page is found by its item's address, so it must not move.
   if ((vma.flags & VM_MERGEABLE) !== 0 && vma.anonVma !== undefined) {
     const failed = yield* unmergeKsmPages(kernel, vma, at, end);

@@ -2,9 +2,10 @@ import { EACCES, ENOMEM } from '../errno.js';
 import { changeProtection } from '../fault/change_protection.js';
 import { mmPopulate } from '../fault/populate.js';
 import type { Kernel } from '../kernel.js';
-import { downWrite, upWrite, type Op } from '../op/prims.js';
+import type { Op } from '../op/prims.js';
 import { findVma, type Mm } from '../vm/mm.js';
 import { vmStatAccount } from '../vm/vm_stat.js';
+import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
 import { modifyVmaFlags } from '../vm/vma_modify.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
 import {
@@ -33,9 +34,9 @@ export function* doMprotect(
   prot: number,
 ): Op<number> {
   if (lengthPages <= 0) return 0;
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   const result = yield* protectRange(kernel, mm, at, at + lengthPages, prot);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   return result;
 }
 

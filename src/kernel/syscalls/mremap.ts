@@ -1,11 +1,12 @@
 import { NIL, TASK_SIZE_PAGES } from '../../base/units.js';
 import { EFAULT, EINVAL, ENOMEM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { downWrite, upWrite, type Op } from '../op/prims.js';
+import type { Op } from '../op/prims.js';
 import { findVma, hasOverlap, type Mm } from '../vm/mm.js';
-import { unmapRange } from '../vm/unmap.js';
+import { unmapRange, unmapRangeAndUnlock } from '../vm/unmap.js';
 import { accountPages } from '../vm/vm_stat.js';
 import { findUnmappedArea } from '../vm/unmapped_area.js';
+import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
 import { extendVma } from '../vm/vma_merge.js';
 import { mappingUnit, type Vma } from '../vm/vma.js';
 import {
@@ -44,15 +45,27 @@ export function* doMremap(kernel: Kernel, mm: Mm, request: MremapRequest): Op<nu
   if (isKept && oldPages !== newPages) return -EINVAL;
   if (isFixed && to + newPages > TASK_SIZE_PAGES) return -EINVAL;
   if (isFixed && at + oldPages > to && to + newPages > at) return -EINVAL;
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
+  if (!isFixed && !isKept && newPages < oldPages) return yield* shrink(kernel, mm, request);
   const result = yield* remapLocked(kernel, mm, request, isFixed, isKept);
   const moved = result < 0 ? undefined : findVma(mm, result);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   // The added part of a locked mapping is made resident.
   if (moved !== undefined && newPages > oldPages && isPopulated(moved)) {
     yield* populateUnlocked(kernel, mm, result + oldPages, result + newPages, true);
   }
   return result;
+}
+
+/** The mmap lock is held for write, and let go. @kernel shrink_vma */
+function* shrink(kernel: Kernel, mm: Mm, request: MremapRequest): Op<number> {
+  const { at, oldPages, newPages } = request;
+  const vma = findVma(mm, at);
+  let failed = vma === undefined ? -EFAULT : remapRefusal(vma, request, false, false);
+  if (failed === 0) failed = yield* unmapRangeAndUnlock(kernel, mm, at + newPages, at + oldPages);
+  if (failed === 0) return at;
+  yield* mmapWriteUnlock(mm);
+  return failed;
 }
 
 function isPopulated(vma: Vma): boolean {
@@ -73,10 +86,6 @@ function* remapLocked(
   if (refusal !== 0) return refusal;
   if (isFixed) return yield* remapTo(kernel, mm, vma, request, isKept);
   if (!isKept && oldPages === newPages) return at;
-  if (oldPages > newPages) {
-    const failed = yield* unmapRange(kernel, mm, at + newPages, at + oldPages);
-    return failed === 0 ? at : failed;
-  }
   return yield* growOrMove(kernel, mm, vma, request, isKept);
 }
 

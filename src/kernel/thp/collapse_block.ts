@@ -1,8 +1,9 @@
 import { PMD_ORDER } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
-import { downRead, downWrite, upRead, upWrite, type Op } from '../op/prims.js';
+import { downRead, upRead, type Op } from '../op/prims.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import { findVma, type Mm } from '../vm/mm.js';
+import { mmapWriteLock, mmapWriteUnlock, vmaStartWrite } from '../vm/vma_lock.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
 import { allowableAnonOrders, blockFitsVma } from './anon_order.js';
 import { collapseAnonBlock } from './collapse_anon.js';
@@ -35,10 +36,14 @@ export function* collapseBlock(
     return yield* collapseFile(kernel, mm, at, mapping, index, limits);
   }
   if (result !== 'succeed') return result;
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   const now = findCollapsibleVma(kernel, mm, at, limits);
-  result = now === undefined ? 'fail' : yield* collapseAnonBlock(kernel, now, at);
-  yield* upWrite(mm.mmapLock);
+  result = 'fail';
+  if (now !== undefined) {
+    yield* vmaStartWrite(now);
+    result = yield* collapseAnonBlock(kernel, now, at);
+  }
+  yield* mmapWriteUnlock(mm);
   return result;
 }
 

@@ -1,14 +1,14 @@
 import { NIL, PAGES_PER_PMD, PMD_ORDER, tableStart } from '../../base/units.js';
 import { allocUserFolio } from '../fault/alloc.js';
-import { FAULT_WRITE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from '../fault/fault_flags.js';
+import { vmfAnonPrepare } from '../fault/anon_prepare.js';
+import { FAULT_WRITE, VM_FAULT_FALLBACK } from '../fault/fault_flags.js';
 import { maybeMkwrite, presentFlags, writtenFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
-import type { Op } from '../op/prims.js';
+import { canInterleave, type Op } from '../op/prims.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_ANON_EXCLUSIVE, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { depositTable } from '../pgtable/deposit.js';
 import { PTE_DIRTY, PTE_LEAF, PTE_SPECIAL, PTE_UFFD_WP, PTE_YOUNG } from '../pgtable/pte.js';
-import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap } from '../rmap/folio_rmap.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
@@ -40,13 +40,15 @@ export function* doHugePmdFault(
   vpn: number,
   faultFlags: number,
 ): Op<number> {
-  const failed = yield* anonVmaPrepare(kernel, vma);
-  if (failed !== 0) return VM_FAULT_OOM;
+  const failed = yield* vmfAnonPrepare(kernel, vma, faultFlags);
+  if (failed !== 0) return failed;
   const { pageTables } = kernel;
+  const pmd = pageTables.allocPmd(vma.mm.pgd, vpn);
+  // Another fault may have been faster: the access looks again.
+  if (canInterleave && pageTables.flags[pmd] !== 0) return 0;
   if ((faultFlags & FAULT_WRITE) === 0 && kernel.knobs.hugeZeroPage) {
     const zero = hugeZeroFolio(kernel);
     if (zero === NIL) return VM_FAULT_FALLBACK;
-    const pmd = pageTables.allocPmd(vma.mm.pgd, vpn);
     pageTables.payload[pmd] = zero;
     pageTables.flags[pmd] = presentFlags(vma) | PTE_SPECIAL | PTE_LEAF;
     depositTable(kernel, pmd);
@@ -54,7 +56,6 @@ export function* doHugePmdFault(
   }
   const head = yield* allocUserFolio(kernel, vma.mm, PMD_ORDER);
   if (head === NIL) return VM_FAULT_FALLBACK;
-  const pmd = pageTables.allocPmd(vma.mm.pgd, vpn);
   mapAnonFolioPmd(kernel, vma, vpn, pmd, head);
   depositTable(kernel, pmd);
   return 0;
@@ -103,7 +104,9 @@ export function* doHugePmdWrite(
   if (!isAnonymous(vma)) return splitAndFallBack(kernel, vma, vpn, pmd);
   const head = pageTables.payload[pmd];
   if ((pageTables.flags[pmd] & PTE_SPECIAL) !== 0) {
-    const result = isWrite ? yield* replaceHugeZero(kernel, vma, vpn, pmd) : VM_FAULT_FALLBACK;
+    const result = isWrite
+      ? yield* replaceHugeZero(kernel, vma, vpn, pmd, faultFlags)
+      : VM_FAULT_FALLBACK;
     if ((result & VM_FAULT_FALLBACK) === 0) return result;
     return splitAndFallBack(kernel, vma, vpn, pmd);
   }
@@ -130,10 +133,16 @@ function splitAndFallBack(kernel: Kernel, vma: Vma, vpn: number, pmd: number): n
  * replayed fault got a smaller one.
  * @kernel do_huge_zero_wp_pmd
  */
-function* replaceHugeZero(kernel: Kernel, vma: Vma, vpn: number, pmd: number): Op<number> {
+function* replaceHugeZero(
+  kernel: Kernel,
+  vma: Vma,
+  vpn: number,
+  pmd: number,
+  faultFlags: number,
+): Op<number> {
   if (kernel.givenOrder !== NIL && kernel.givenOrder < PMD_ORDER) return VM_FAULT_FALLBACK;
-  const failed = yield* anonVmaPrepare(kernel, vma);
-  if (failed !== 0) return VM_FAULT_OOM;
+  const failed = yield* vmfAnonPrepare(kernel, vma, faultFlags);
+  if (failed !== 0) return failed;
   const head = yield* allocUserFolio(kernel, vma.mm, PMD_ORDER);
   if (head === NIL) return VM_FAULT_FALLBACK;
   const blockStart = tableStart(vpn);

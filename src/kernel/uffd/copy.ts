@@ -5,7 +5,8 @@ import { mapCachedPage } from '../fault/file.js';
 import { presentFlags, writtenFlags } from '../fault/pte_values.js';
 import { addNewCacheFolio, findCachedPage } from '../file/page_cache.js';
 import type { Kernel } from '../kernel.js';
-import { downRead, upRead, type Op } from '../op/prims.js';
+import type { Op } from '../op/prims.js';
+import { folioPut } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_DIRTY } from '../phys/page_flags.js';
 import {
@@ -18,14 +19,15 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
 } from '../pgtable/pte.js';
-import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { isShmem, type AddressSpace } from '../vm/address_space.js';
-import { findVma, MM_ANONPAGES, type Mm } from '../vm/mm.js';
+import { MM_ANONPAGES, type Mm } from '../vm/mm.js';
+import { vmaEndRead } from '../vm/vma_lock.js';
 import { isAnonymous, linearPageIndex, type Vma } from '../vm/vma.js';
 import { VM_HUGETLB, VM_SHARED, VM_UFFD_WP } from '../vm/vm_flags.js';
 import { isUffdArmed } from './context.js';
 import { fillHugetlb } from './hugetlb.js';
+import { uffdLockVma } from './lock_vma.js';
 
 /** What is put into the empty entries. */
 export interface UffdFill {
@@ -47,29 +49,28 @@ export function* uffdioFill(
   fill: UffdFill,
 ): Op<number> {
   if (lengthPages <= 0) return -EINVAL;
-  yield* downRead(mm.mmapLock);
-  const result = yield* fillLocked(kernel, mm, at, lengthPages, fill);
-  yield* upRead(mm.mmapLock);
+  const vma = yield* uffdLockVma(kernel, mm, at, true);
+  if (typeof vma === 'number') return vma;
+  const result = yield* fillLocked(kernel, vma, at, lengthPages, fill);
+  yield* vmaEndRead(vma);
   return result;
 }
 
 function* fillLocked(
   kernel: Kernel,
-  mm: Mm,
+  vma: Vma,
   at: number,
   lengthPages: number,
   fill: UffdFill,
 ): Op<number> {
-  const vma = findVma(mm, at);
-  if (vma === undefined || at + lengthPages > vma.end || !isUffdArmed(vma)) return -ENOENT;
+  if (at + lengthPages > vma.end || !isUffdArmed(vma)) return -ENOENT;
   if (fill.isProtected && (vma.flags & VM_UFFD_WP) === 0) return -EINVAL;
   if ((vma.flags & VM_HUGETLB) !== 0) {
-    return yield* fillHugetlb(kernel, vma, at, lengthPages, fill);
+    return fillHugetlb(kernel, vma, at, lengthPages, fill);
   }
   const mapping = vma.file?.mapping;
   if (!isAnonymous(vma) && (mapping === undefined || !isShmem(mapping))) return -EINVAL;
   const isShared = (vma.flags & VM_SHARED) !== 0;
-  if (!isShared && (yield* anonVmaPrepare(kernel, vma)) !== 0) return -ENOMEM;
   for (let vpn = at; vpn < at + lengthPages; vpn += 1) {
     const failed =
       isShared && mapping !== undefined
@@ -106,8 +107,13 @@ function* fillPrivatePage(kernel: Kernel, vma: Vma, vpn: number, fill: UffdFill)
   }
   const page = yield* allocUserFolio(kernel, vma.mm, 0);
   if (page === NIL) return -ENOMEM;
-  memory.content[page] = fill.value;
   const entry = emptyEntry(kernel, vma, vpn);
+  if (entry === NIL) {
+    // Another fill or fault was faster.
+    folioPut(kernel, page);
+    return -EEXIST;
+  }
+  memory.content[page] = fill.value;
   folioAddNewAnonRmap(kernel, page, vma, vpn, true);
   folioAddLruVma(kernel, page, vma);
   pageTables.payload[entry] = page;

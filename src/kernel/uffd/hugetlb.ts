@@ -4,7 +4,6 @@ import { allocHugeEntry, findHugeEntry, hugeEntryFlags } from '../hugetlb/entry.
 import { addToHugeCache } from '../hugetlb/fault.js';
 import { allocHugetlbFolio, hugeOrderOf, hugetlbPoolOf } from '../hugetlb/reserve.js';
 import type { Kernel } from '../kernel.js';
-import type { Op } from '../op/prims.js';
 import {
   KIND_MARKER,
   KIND_MASK,
@@ -13,7 +12,6 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
 } from '../pgtable/pte.js';
-import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { hugetlbAddFileRmap, hugetlbAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
@@ -68,18 +66,16 @@ function isUffdMarker(kernel: Kernel, entry: number): boolean {
  * UFFDIO_COPY into hugetlb memory, whole huge pages only; the range lies in the VMA. Returns 0 or
  * a negative errno. @kernel mfill_atomic_hugetlb
  */
-export function* fillHugetlb(
+export function fillHugetlb(
   kernel: Kernel,
   vma: Vma,
   at: number,
   lengthPages: number,
   fill: UffdFill,
-): Op<number> {
+): number {
   const mapping = vma.file?.mapping;
   if (mapping === undefined || fill.value === undefined) return -EINVAL;
   if (!isHugeAligned(vma, at, at + lengthPages)) return -EINVAL;
-  const isShared = (vma.flags & VM_SHARED) !== 0;
-  if (!isShared && (yield* anonVmaPrepare(kernel, vma)) !== 0) return -ENOMEM;
   for (let vpn = at; vpn < at + lengthPages; vpn += 2 ** hugeOrderOf(vma)) {
     const failed = fillHugePage(kernel, vma, vpn, mapping, fill.value, fill.isProtected);
     if (failed !== 0) return vpn === at ? failed : -EAGAIN;

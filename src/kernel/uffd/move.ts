@@ -1,13 +1,13 @@
 import { NIL, PAGES_PER_PMD, tableIndex } from '../../base/units.js';
-import { EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM } from '../errno.js';
+import { EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { downRead, downWrite, upRead, upWrite, type Op } from '../op/prims.js';
+import { downWrite, upWrite, type Op } from '../op/prims.js';
 import { PG_ANON_EXCLUSIVE } from '../phys/page_flags.js';
 import { PTE_LEAF, PTE_PRESENT } from '../pgtable/pte.js';
-import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
-import { findVma, type Mm } from '../vm/mm.js';
+import type { Mm } from '../vm/mm.js';
+import { vmaEndRead } from '../vm/vma_lock.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
 import {
   VM_ACCESS_FLAGS,
@@ -19,6 +19,7 @@ import {
   VM_SHARED,
   VM_WRITE,
 } from '../vm/vm_flags.js';
+import { uffdLockVma } from './lock_vma.js';
 import { moveHugePmd, movePte, type MovePlace } from './move_entry.js';
 
 /** VMAs with any of these hold pages that have no place of their own. */
@@ -38,28 +39,29 @@ export function* uffdioMove(
   allowHoles: boolean,
 ): Op<number> {
   if (lengthPages <= 0) return -EINVAL;
-  yield* downRead(mm.mmapLock);
-  const result = yield* moveLocked(kernel, mm, at, lengthPages, to, allowHoles);
-  yield* upRead(mm.mmapLock);
+  const target = yield* uffdLockVma(kernel, mm, to, true);
+  if (typeof target === 'number') return target;
+  const source = yield* uffdLockVma(kernel, mm, at, false);
+  let result: number;
+  if (typeof source === 'number') {
+    result = source;
+  } else {
+    result = yield* moveLocked(kernel, source, target, at, lengthPages, to, allowHoles);
+    yield* vmaEndRead(source);
+  }
+  yield* vmaEndRead(target);
   return result;
 }
 
 function* moveLocked(
   kernel: Kernel,
-  mm: Mm,
+  source: Vma,
+  target: Vma,
   at: number,
   lengthPages: number,
   to: number,
   allowHoles: boolean,
 ): Op<number> {
-  const target = findVma(mm, to);
-  if (target === undefined) return -ENOENT;
-  // Before anything else is looked at; so it stays after a refusal.
-  if ((target.flags & VM_SHARED) === 0 && (yield* anonVmaPrepare(kernel, target)) !== 0) {
-    return -ENOMEM;
-  }
-  const source = findVma(mm, at);
-  if (source === undefined) return -ENOENT;
   if ((source.flags & VM_SHARED) !== 0 || at + lengthPages > source.end) return -EINVAL;
   if ((target.flags & VM_SHARED) !== 0 || to + lengthPages > target.end) return -EINVAL;
   if (!canMoveBetween(source, target)) return -EINVAL;
@@ -68,7 +70,7 @@ function* moveLocked(
     const place = { source, target, from: at + done, to: to + done };
     const step = yield* moveStep(kernel, place, lengthPages - done, allowHoles);
     if (step < 0) return done === 0 ? step : -EAGAIN;
-    flushTlbRange(kernel, mm, at + done, at + done + step);
+    flushTlbRange(kernel, source.mm, at + done, at + done + step);
     done += step;
   }
   return 0;

@@ -1,8 +1,9 @@
 import { EINVAL, EPERM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { downWrite, upWrite, type Op } from '../op/prims.js';
+import type { Op } from '../op/prims.js';
 import { isShmem } from '../vm/address_space.js';
 import { findVmaIndex, type Mm } from '../vm/mm.js';
+import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
 import { modifyVmaFlags } from '../vm/vma_modify.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_DROPPABLE, VM_HUGETLB, VM_MAYWRITE, VM_UFFD_WP } from '../vm/vm_flags.js';
@@ -25,9 +26,9 @@ export function* uffdRegister(
 ): Op<number> {
   if (lengthPages <= 0 || mode === 0) return -EINVAL;
   if (context !== undefined && mm.uffd !== undefined && !isSame(context, mm.uffd)) return -EINVAL;
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   const result = yield* registerLocked(kernel, mm, at, at + lengthPages, mode, context);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   return result;
 }
 
@@ -93,12 +94,12 @@ export function* uffdUnregister(
   lengthPages: number,
 ): Op<number> {
   if (lengthPages <= 0) return -EINVAL;
-  yield* downWrite(mm.mmapLock);
+  yield* mmapWriteLock(mm);
   const end = at + lengthPages;
   const inside = mm.vmas.filter((vma) => vma.start < end && vma.end > at);
   const isRefused = inside.length === 0 || inside.some((vma) => cutsHugePage(vma, at, end));
   const result = isRefused ? -EINVAL : yield* changeFlags(kernel, mm, at, end, 0, true);
-  yield* upWrite(mm.mmapLock);
+  yield* mmapWriteUnlock(mm);
   return result;
 }
 

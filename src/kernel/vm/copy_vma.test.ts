@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { underMmapLock } from '../../../test/support/under_mmap_lock.js';
 import { REGION_START, VmScript } from '../../../test/support/vm_script.js';
-import { runToEnd } from '../op/prims.js';
 import { copyVma, type CopiedVma } from './copy_vma.js';
 
 function copy(script: VmScript, vmaAt: number, at: number, to: number, n: number): CopiedVma {
   const { kernel } = script;
   const vma = script.vma(vmaAt);
-  const copied = runToEnd(copyVma(kernel, vma, at + REGION_START, to + REGION_START, n));
+  const copied = underMmapLock(vma.mm, () =>
+    copyVma(kernel, vma, at + REGION_START, to + REGION_START, n),
+  );
   if (copied === undefined) throw new Error('no memory');
   return copied;
 }

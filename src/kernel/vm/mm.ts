@@ -26,6 +26,11 @@ export class Mm {
   readonly pgd: number;
   /** @kernel mm_struct.mmap_lock */
   readonly mmapLock: RwSem;
+  /**
+   * Moves on when the mmap lock is taken for write or let go: a VMA whose `lockSequence` is equal
+   * is locked. @kernel mm_struct.mm_lock_seq
+   */
+  lockSequence = 0;
   /** Covers every page-table entry of this mm. @kernel mm_struct.page_table_lock */
   readonly pageTableLock: RwSem;
   /** Present pages and swap entries by kind: `MM_*`. @kernel mm_struct.rss_stat */

@@ -4,6 +4,7 @@ import { downWrite, upWrite, type Op } from '../op/prims.js';
 import { anonVmaLockWrite, anonVmaPrepare, anonVmaUnlockWrite } from '../rmap/anon_vma.js';
 import { findVmaIndex } from './mm.js';
 import { accountPages } from './vm_stat.js';
+import { vmaStartWrite } from './vma_lock.js';
 import { insertKeys, removeKeys } from './vma_range.js';
 import type { Vma } from './vma.js';
 import { VM_ACCESS_FLAGS, VM_GROWSDOWN } from './vm_flags.js';
@@ -20,7 +21,7 @@ export function guardedStart(vma: Vma): number {
 
 /**
  * Extends a growsdown VMA down to page `vpn`, which lies below it and above the VMA before it;
- * pages between stay empty. The mmap lock is held. Returns 0, or -ENOMEM if the stack would be too
+ * pages between stay empty. The mmap lock is held for write. Returns 0, or -ENOMEM if the stack would be too
  * long or too near to what is mapped below (spec 97 §6.4). @kernel expand_downwards
  */
 export function* expandDownwards(kernel: Kernel, vma: Vma, vpn: number): Op<number> {
@@ -28,6 +29,7 @@ export function* expandDownwards(kernel: Kernel, vma: Vma, vpn: number): Op<numb
   const below = mm.vmas[findVmaIndex(mm, vma.start) - 1];
   if (below !== undefined && isTooNear(below, vpn)) return -ENOMEM;
   const failed = yield* anonVmaPrepare(kernel, vma);
+  yield* vmaStartWrite(vma);
   const { anonVma } = vma;
   if (failed !== 0 || anonVma === undefined) return -ENOMEM;
   yield* anonVmaLockWrite(anonVma);

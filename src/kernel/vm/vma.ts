@@ -1,4 +1,5 @@
 import { NIL, PMD_ORDER } from '../../base/units.js';
+import { RwSem } from '../op/prims.js';
 import type { AnonVma, AnonVmaChain } from '../rmap/anon_vma_types.js';
 import type { OpenFile } from './address_space.js';
 import type { Mm } from './mm.js';
@@ -41,6 +42,10 @@ export class Vma {
   isTemporaryStack = false;
   /** Taken out of its mm. */
   detached = false;
+  /** Faults are inside as readers; see `vma_lock.ts`. @kernel vm_area_struct.vm_refcnt */
+  readonly lock = new RwSem('vma_lock');
+  /** `Mm.lockSequence` when it was last locked for write. @kernel vm_area_struct.vm_lock_seq */
+  lockSequence = -1;
 
   constructor(
     mm: Mm,

@@ -4,6 +4,7 @@ import { anonVmaClone, anonVmaMerge } from '../rmap/anon_vma_clone.js';
 import type { OpenFile } from './address_space.js';
 import { unlinkFile } from './file_map.js';
 import { findVmaIndex, type Mm } from './mm.js';
+import { vmaStartWrite } from './vma_lock.js';
 import { moveBoundary, setVmaRange } from './vma_range.js';
 import type { Vma } from './vma.js';
 import { VM_MAYBE_GUARD, VM_SOFTDIRTY, VM_SPECIAL } from './vm_flags.js';
@@ -109,6 +110,7 @@ export function* mergeNewRange(
     if (canMergeBefore(next, range, source) && canJoin(previous, next)) {
       return yield* growOverGap(kernel, previous, next, source);
     }
+    yield* vmaStartWrite(previous);
     const failed = yield* dupAnonVma(kernel, previous, source);
     if (failed !== 0) return failed;
     yield* setVmaRange(kernel, previous, previous.start, range.end, previous.pgoff);
@@ -116,6 +118,7 @@ export function* mergeNewRange(
     return previous;
   }
   if (!canMergeBefore(next, range, source)) return 0;
+  yield* vmaStartWrite(next);
   const failed = yield* dupAnonVma(kernel, next, source);
   if (failed !== 0) return failed;
   yield* setVmaRange(kernel, next, range.start, next.end, range.pgoff);
@@ -130,6 +133,8 @@ function* growOverGap(
   next: Vma,
   source: Vma | undefined,
 ): Op<MergeResult> {
+  yield* vmaStartWrite(previous);
+  yield* vmaStartWrite(next);
   let failed = yield* dupAnonVma(kernel, previous, next);
   if (failed === 0) failed = yield* dupAnonVma(kernel, previous, source);
   if (failed !== 0) return failed;
@@ -173,6 +178,8 @@ export function* mergeChangedRange(kernel: Kernel, vma: Vma, range: MergeRange):
     if (endsHere && canMergeBefore(next, range, vma) && canJoin(previous, next)) {
       return yield* joinThree(kernel, previous, vma, next, range.flags);
     }
+    yield* vmaStartWrite(vma);
+    yield* vmaStartWrite(previous);
     const failed = yield* dupAnonVma(kernel, previous, vma);
     if (failed !== 0) return failed;
     keepSticky(previous, range.flags);
@@ -185,6 +192,8 @@ export function* mergeChangedRange(kernel: Kernel, vma: Vma, range: MergeRange):
     return previous;
   }
   if (!canMergeBefore(next, range, vma)) return 0;
+  yield* vmaStartWrite(vma);
+  yield* vmaStartWrite(next);
   const failed = yield* dupAnonVma(kernel, next, vma);
   if (failed !== 0) return failed;
   keepSticky(next, range.flags);
@@ -205,6 +214,7 @@ function* joinThree(
   next: Vma,
   middleFlags: number,
 ): Op<MergeResult> {
+  for (const vma of [middle, previous, next]) yield* vmaStartWrite(vma);
   const failed = yield* dupAnonVma(kernel, previous, next.anonVma === undefined ? middle : next);
   if (failed !== 0) return failed;
   keepSticky(previous, middleFlags | next.flags);

@@ -1,6 +1,7 @@
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { mergeChangedRange, type MergeResult } from './vma_merge.js';
+import { vmaStartWrite } from './vma_lock.js';
 import { splitVma } from './vma_split.js';
 import type { Vma } from './vma.js';
 
@@ -33,6 +34,7 @@ export function* modifyVmaFlags(
     const failed = yield* splitVma(kernel, vma, end, false);
     if (failed !== 0) return failed;
   }
+  yield* vmaStartWrite(vma);
   vma.flags = flags;
   return vma;
 }

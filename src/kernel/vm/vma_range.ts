@@ -6,6 +6,7 @@ import { anonVmaLockWrite, anonVmaUnlockWrite } from '../rmap/anon_vma.js';
 import { avcInsert, avcRemove } from '../rmap/anon_vma_chain.js';
 import { splitHugePmdAddress } from '../thp/split.js';
 import { fileTreeInsert, fileTreeRemove } from './file_map.js';
+import { assertVmaWriteLocked, vmaStartWrite } from './vma_lock.js';
 import type { Vma } from './vma.js';
 import { VM_HUGETLB } from './vm_flags.js';
 
@@ -22,6 +23,7 @@ export function* setVmaRange(
   end: number,
   pgoff: number,
 ): Op<void> {
+  yield* vmaStartWrite(vma);
   yield* lockKeys(vma, vma);
   if (start > vma.start) splitHugeBoundary(kernel, vma, start);
   if (end < vma.end) splitHugeBoundary(kernel, vma, end);
@@ -38,6 +40,8 @@ export function* moveBoundary(kernel: Kernel, lower: Vma, upper: Vma, boundary: 
   if (lower.end !== upper.start || boundary <= lower.start || boundary >= upper.end) {
     fail(`the boundary of two VMAs cannot move to page ${boundary}`);
   }
+  yield* vmaStartWrite(lower);
+  yield* vmaStartWrite(upper);
   yield* lockKeys(lower, upper);
   splitHugeBoundary(kernel, boundary < lower.end ? lower : upper, boundary);
   removeKeys(kernel, lower);
@@ -52,6 +56,7 @@ export function* moveBoundary(kernel: Kernel, lower: Vma, upper: Vma, boundary: 
 
 /** Takes a VMA out of all trees that its range is a key of. */
 export function removeKeys(kernel: Kernel, vma: Vma): void {
+  assertVmaWriteLocked(vma);
   fileTreeRemove(kernel, vma);
   for (const avc of vma.anonVmaChain) avcRemove(kernel, avc);
 }

@@ -4,6 +4,7 @@ import type { Op } from '../op/prims.js';
 import { anonVmaClone } from '../rmap/anon_vma_clone.js';
 import { linkFile } from './file_map.js';
 import { findVmaIndex, type Mm } from './mm.js';
+import { lockNewVma, vmaStartWrite } from './vma_lock.js';
 import { setVmaRange } from './vma_range.js';
 import { mappingUnit, Vma } from './vma.js';
 
@@ -21,8 +22,9 @@ export function duplicateVma(vma: Vma, mm: Mm): Vma {
   return copy;
 }
 
-/** Puts a VMA into its mm at its place in address order. */
+/** Puts a VMA into its mm at its place in address order. @kernel vma_link */
 export function insertVma(vma: Vma): void {
+  lockNewVma(vma);
   const { vmas } = vma.mm;
   const index = findVmaIndex(vma.mm, vma.start);
   if (index === vmas.length) vmas.push(vma);
@@ -38,6 +40,7 @@ export function* splitVma(kernel: Kernel, vma: Vma, at: number, isNewBelow: bool
   if (at % mappingUnit(vma) !== 0) return -EINVAL;
   if (kernel.allocationFails()) return -ENOMEM;
   const piece = duplicateVma(vma, vma.mm);
+  yield* vmaStartWrite(vma);
   const upperPgoff = vma.pgoff + (at - vma.start);
   if (isNewBelow) {
     piece.end = at;
