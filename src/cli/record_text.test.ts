@@ -25,6 +25,8 @@ const REPORT: RecordReport = {
   targetCpuMs: 5000,
   missingEvents: [],
   commandEnd: { exitCode: 0 },
+  runningCommandPid: undefined,
+  isCutShort: false,
 };
 
 function printed(report: RecordReport): { readonly text: string; readonly notes: string } {
@@ -53,6 +55,15 @@ test('losses and failures stand out', () => {
   expect(printed({ ...REPORT, targetCpuMs: undefined }).text).not.toContain('estimated');
 });
 
+test('a command that was left to run is named', () => {
+  expect(printed({ ...REPORT, stopReason: 'interrupted', runningCommandPid: 77 }).notes).toBe(
+    'the command (process 77) still runs after SIGINT',
+  );
+  expect(printed({ ...REPORT, stopReason: 'time limit', runningCommandPid: 77 }).notes).toBe(
+    'the command (process 77) still runs after SIGTERM',
+  );
+});
+
 test('names that were recorded cannot drive the terminal', () => {
   expect(printed({ ...REPORT, path: 'a\u001b]0;x\u0007b.rec' }).text).toContain('ab.rec');
 });
@@ -78,6 +89,7 @@ test('flags over time', () => {
     path: 'x.rec',
     precision: 'inferred',
     stopReason: 'interrupted',
+    runningCommandPid: undefined,
     samples: [{ ...sample, atMs: 250, ownBytes: 4096, sharedBytes: 8192 }],
   });
   expect(cli.lines.join('\n')).toMatchInlineSnapshot(`

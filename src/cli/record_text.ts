@@ -70,10 +70,21 @@ export function printRecord(cli: Cli, report: RecordReport): void {
     const unwritten = formatBytes(report.unwrittenBytes, cli.exactBytes);
     cli.note(`the recording ends early: ${unwritten} of events could not be written`);
   }
+  noteRunning(cli, report);
   if (report.missingEvents.length > 0) {
     cli.note(`this kernel lacks ${report.missingEvents.join(', ')}`);
   }
   cli.next(`rmap explain ${printable(report.path)}`);
+}
+
+/** Says that the command was left to run. */
+function noteRunning(
+  cli: Cli,
+  { stopReason, runningCommandPid }: Pick<RecordReport, 'stopReason' | 'runningCommandPid'>,
+): void {
+  if (runningCommandPid === undefined) return;
+  const signal = stopReason === 'interrupted' ? 'SIGINT' : 'SIGTERM';
+  cli.note(`the command (process ${runningCommandPid}) still runs after ${signal}`);
 }
 
 function endText({ stopReason, commandEnd }: RecordReport): string {
@@ -103,5 +114,6 @@ export function printFlagRecord(cli: Cli, report: FlagRecordReport): void {
     report.samples,
   );
   cli.print(`written ${printable(report.path)}; ended by: ${report.stopReason}`);
+  noteRunning(cli, report);
   cli.next('rmap doctor');
 }

@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { basename } from 'node:path';
 import { PAGE_SIZE_BYTES } from '../base/units.js';
 import { PAGE_FLAG } from '../query/page_map.js';
+import { stopCommand } from './command_end.js';
 import { guardedStop, openGuardedSession } from './guarded_session.js';
 import { readHostSettings } from './host.js';
 import { PagemapBuffer } from './pagemap_file.js';
@@ -51,6 +52,8 @@ export interface FlagRecordReport {
   readonly precision: 'inferred';
   readonly stopReason: StopReason;
   readonly samples: readonly FlagSample[];
+  /** Process of a command that still runs although it was told to end. */
+  readonly runningCommandPid: number | undefined;
 }
 
 function sampleOf(picture: FrozenPicture, atMs: number, pauseMs: number): FlagSample {
@@ -88,14 +91,17 @@ class FlagRecording {
   readonly #samples: FlagSample[] = [];
   readonly #marks: string[] = [];
   readonly #startMs = performance.now();
+  readonly #waitsForCommand: () => void;
 
   constructor(
     options: FlagRecordOptions,
+    waitsForCommand: () => void,
     wishes: Wishes,
     directory: RecordingDirectory,
     makePause: (list: () => readonly number[]) => Pause,
   ) {
     this.#options = options;
+    this.#waitsForCommand = waitsForCommand;
     this.#wishes = wishes;
     this.#directory = directory;
     const { target } = options;
@@ -105,18 +111,29 @@ class FlagRecording {
   }
 
   async run(): Promise<FlagRecordReport> {
+    try {
+      return await this.#record();
+    } finally {
+      this.#command?.leave();
+    }
+  }
+
+  async #record(): Promise<FlagRecordReport> {
     const stopReason = await this.#loop();
     if (this.#pids().length > 0) await this.#sample('end');
-    if (stopReason !== 'command ended') {
-      this.#command?.signal(stopReason === 'interrupted' ? 'SIGINT' : 'SIGTERM');
-    }
     this.#finish(stopReason);
+    const command = stopReason === 'command ended' ? undefined : this.#command;
+    const stopped =
+      command === undefined
+        ? undefined
+        : await stopCommand(command, stopReason, this.#wishes, this.#waitsForCommand);
     return {
       schemaVersion: 1,
       path: this.#directory.path,
       precision: 'inferred',
       stopReason,
       samples: this.#samples,
+      runningCommandPid: stopped?.runningCommandPid,
     };
   }
 
@@ -204,8 +221,12 @@ class FlagRecording {
 /**
  * Records how much memory stays shared over time, without privileges, from page flags alone.
  * Processes are held with SIGSTOP while they are read, and run again even if this one is killed.
+ * `waitsForCommand` is called if the command takes its time to end after the recording.
  */
-export async function recordFlags(options: FlagRecordOptions): Promise<FlagRecordReport> {
+export async function recordFlags(
+  options: FlagRecordOptions,
+  waitsForCommand: () => void,
+): Promise<FlagRecordReport> {
   RecordingDirectory.check(options.path, options.mayReplace);
   checkTarget(options.target);
   const guarded = openGuardedSession();
@@ -214,7 +235,7 @@ export async function recordFlags(options: FlagRecordOptions): Promise<FlagRecor
   try {
     const directory = RecordingDirectory.create(options.path, options.mayReplace);
     const makePause = (list: () => readonly number[]): Pause => guardedStop(list, guarded.journal);
-    return await new FlagRecording(options, wishes, directory, makePause).run();
+    return await new FlagRecording(options, waitsForCommand, wishes, directory, makePause).run();
   } finally {
     guarded.close();
     stopListening();

@@ -44,6 +44,8 @@ const PARTS: ManifestParts = {
     targetCpuMs: undefined,
     missingEvents: [],
     commandEnd: { exitCode: 0 },
+    runningCommandPid: undefined,
+    isCutShort: false,
   },
   totals: [],
 };

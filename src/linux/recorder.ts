@@ -2,6 +2,7 @@ import { RmapError } from '../base/errors.js';
 import { gzip } from 'node:zlib';
 import { promisify } from 'node:util';
 import type { CleanUpReport } from './clean_up.js';
+import { stopCommand } from './command_end.js';
 import { openGuardedSession } from './guarded_session.js';
 import { isHugeEverywhere, readHostSettings } from './host.js';
 import { manifestText } from './manifest.js';
@@ -48,6 +49,8 @@ export interface RecordListener {
   snapshotTaken(snapshot: SnapshotReport): void;
   /** A process could not be held; the recording goes on. */
   snapshotLeftOut(name: string, reason: string): void;
+  /** The recording is over; the command has not ended yet. */
+  waitsForCommand(): void;
   /** Events read so far; about twice a second. */
   progress(events: number): void;
 }
@@ -218,13 +221,15 @@ class Recording {
       await this.#snapshot('end', { after: () => this.#session.stop() });
     }
     this.#session.stop();
-    if (stopReason !== 'command ended') {
-      this.#target.signal(stopReason === 'interrupted' ? 'SIGINT' : 'SIGTERM');
-    }
+    const { command } = this.#target;
+    const stopping =
+      command === undefined || stopReason === 'command ended'
+        ? undefined
+        : stopCommand(command, stopReason, this.#wishes, () => this.#listener.waitsForCommand());
     await this.#drain.finish();
     const { events, lostEvents } = this.#ringTotals();
     const cpu = process.cpuUsage(this.#startCpu);
-    const report: Omit<RecordReport, 'sizeBytes'> = {
+    let report: Omit<RecordReport, 'sizeBytes'> = {
       schemaVersion: 1,
       path: this.#directory.path,
       form: 'raw',
@@ -242,8 +247,15 @@ class Recording {
       targetCpuMs,
       missingEvents: this.#session.missingEvents,
       commandEnd: endOf(this.#commandEnd),
+      runningCommandPid: undefined,
+      isCutShort: false,
     };
+    // Before the command has ended: whatever becomes of that, the recording is complete.
     this.#writeManifest(report);
+    if (stopping !== undefined) {
+      report = { ...report, ...(await stopping), commandEnd: endOf(this.#commandEnd) };
+      this.#writeManifest(report);
+    }
     return { ...report, sizeBytes: this.#directory.close() };
   }
 

@@ -85,6 +85,10 @@ export interface RecordReport {
   readonly missingEvents: readonly string[];
   /** How the command ended; `undefined` if it still runs or none was started. */
   readonly commandEnd: { readonly exitCode?: number; readonly signal?: string } | undefined;
+  /** Process of a command that still runs although it was told to end. */
+  readonly runningCommandPid: number | undefined;
+  /** A second wish to stop came: the pages of the ring buffers stay as they are. */
+  readonly isCutShort: boolean;
 }
 
 export interface SnapshotReport {

@@ -31,8 +31,8 @@ export interface TargetControl {
   go(): void;
   /** How the command ended; never settles for other targets. */
   readonly ended: Promise<CommandEnd>;
-  /** Tells a command that its time is over; nothing for others. */
-  signal(name: NodeJS.Signals): void;
+  /** The command, if one was started for the recording. */
+  readonly command: PreparedCommand | undefined;
   cpuTimeMs(): number | undefined;
   /** Gives everything back that was made for the recording. */
   release(): void;
@@ -81,9 +81,10 @@ function commandControl(
     pause: group === undefined ? guardedStop(pids, journal) : freezerPause(group),
     go: () => prepared.go(),
     ended: prepared.ended,
-    signal: (name) => prepared.signal(name),
+    command: prepared,
     cpuTimeMs: () => (group === undefined ? undefined : group.cpuTimeNs() / 1e6),
     release() {
+      prepared.leave();
       const home = journal.state.homeCgroup;
       if (cgroup !== undefined && home !== undefined) cgroup.dissolve(new Cgroup(home));
     },
@@ -116,7 +117,7 @@ function pidsControl(
     pause: guardedStop(pids, journal),
     go: () => undefined,
     ended: NEVER,
-    signal: () => undefined,
+    command: undefined,
     cpuTimeMs: () => Math.max(0, cpuOf(followed()) - startCpuMs),
     release: () => undefined,
   };
@@ -142,7 +143,7 @@ function cgroupControl(path: string, journal: SessionJournal): TargetControl {
     pause: guardedFreeze(cgroup, journal),
     go: () => undefined,
     ended: NEVER,
-    signal: () => undefined,
+    command: undefined,
     cpuTimeMs: () => (cgroup.cpuTimeNs() - startCpuNs) / 1e6,
     release: () => undefined,
   };

@@ -23,6 +23,8 @@ export interface PreparedCommand {
   go(): void;
   /** Sends a signal to the command and its process group. */
   signal(name: NodeJS.Signals): void;
+  /** Lets this process end before the command does. A command that was not let go never runs. */
+  leave(): void;
   readonly ended: Promise<CommandEnd>;
 }
 
@@ -61,6 +63,10 @@ export function prepareCommand(command: readonly string[]): PreparedCommand {
     ended,
     go() {
       if (gate !== null && gate !== undefined && 'end' in gate) gate.end('go\n');
+    },
+    leave() {
+      gate?.destroy();
+      child.unref();
     },
     signal(name) {
       try {

@@ -17,6 +17,18 @@ export class Wishes {
     return this.#list.shift();
   }
 
+  /** The next wish to stop, or `undefined` if none comes in this time; other wishes are dropped. */
+  async nextStop(milliseconds: number): Promise<StopReason | undefined> {
+    const endMs = performance.now() + milliseconds;
+    for (;;) {
+      const wish = this.take();
+      if (wish !== undefined && wish !== 'snapshot') return wish.stop;
+      const leftMs = endMs - performance.now();
+      if (leftMs <= 0) return undefined;
+      await this.wait(leftMs);
+    }
+  }
+
   /** Waits for the time or for a wish, whichever comes first. */
   async wait(milliseconds: number): Promise<void> {
     if (this.#list.length > 0) return;

@@ -174,6 +174,48 @@ it.each([
   expect(remains()).toEqual([]);
 });
 
+/** Ignores what ends a recording; prints its process. */
+const STUBBORN = ['--', 'sh', '-c', 'trap "" INT TERM; echo pid $$; sleep 60'];
+
+it.each([
+  ['record', ['--json']],
+  ['record', ['--flags-only', '--json']],
+] as const)('%s %j leaves a command to run that does not end', async (name, options) => {
+  const cli = startCli([name, ...options, '-o', path, '--for', '500ms', ...STUBBORN]);
+  expect((await cli.ended).code).toBe(0);
+  const pid = Number(/^pid (\d+)$/m.exec(cli.stdout)?.[1]);
+  try {
+    expect(cli.stdout).toContain(`"runningCommandPid": ${pid}`);
+    expect(cli.stderr).toContain('waiting for the command to end');
+    expect(stateOf(pid)).toBe('S');
+    expect(remains()).toEqual([]);
+    expect((await openRecording(path)).info.snapshots.length).toBeGreaterThan(0);
+  } finally {
+    process.kill(-pid, 'SIGKILL');
+  }
+});
+
+it('a second ^C leaves it at once, and the recording as raw pages', async () => {
+  const cli = startCli(['record', '-o', path, ...STUBBORN]);
+  await until(() => cli.stdout.includes('pid '), 'the command runs');
+  const pid = Number(/^pid (\d+)$/m.exec(cli.stdout)?.[1]);
+  try {
+    cli.child.kill('SIGINT');
+    await until(() => cli.stderr.includes('waiting for the command'), 'it waits');
+    const secondMs = performance.now();
+    cli.child.kill('SIGINT');
+    expect((await cli.ended).code).toBe(0);
+    expect(performance.now() - secondMs).toBeLessThan(2000);
+    expect(cli.stderr).toContain(`the command (process ${pid}) still runs after SIGINT`);
+    expect(manifest().complete).toBe(true);
+    expect((await decode()).events).toBe(manifest().recorder.events);
+    expect(readdirSync(path)).toContain('cpu0.raw.gz');
+    expect(stateOf(pid)).toBe('S');
+  } finally {
+    process.kill(-pid, 'SIGKILL');
+  }
+});
+
 it('ends with the command, also when that is killed', async () => {
   const cli = startCli(['record', '-o', path, '--', 'sh', '-c', 'sleep 0.3; kill -9 $$']);
   expect((await cli.ended).code).toBe(0);

@@ -33,6 +33,8 @@ interface Options {
   readonly raw?: boolean;
 }
 
+const WAITING_NOTE = 'waiting for the command to end; ^C again leaves it to run';
+
 export const command = defineCommand<[string[]], Options>({
   configure(cli) {
     cli
@@ -53,7 +55,8 @@ export const command = defineCommand<[string[]], Options>({
       .option('--raw', 'leave the pages of the ring buffers as they are: no tables at the end')
       .addHelpText(
         'after',
-        '\nSIGUSR1 takes a snapshot. ^C and SIGTERM end the recording and pass on to the command.',
+        '\nSIGUSR1 takes a snapshot. ^C and SIGTERM end the recording and pass on to the command,' +
+          '\nwhich has 5 s to end before it is left to run; a second ^C leaves it at once.',
       );
   },
   async run(cli, [words], options) {
@@ -68,12 +71,14 @@ export const command = defineCommand<[string[]], Options>({
         started: (pids) => cli.note(`recording ${counted(pids.length, 'process')}; ^C ends it`),
         snapshotTaken: (snapshot) => cli.note(snapshotLine(snapshot)),
         snapshotLeftOut: (name, reason) => cli.note(`snapshot ${name} left out: ${reason}`),
+        waitsForCommand: () => cli.note(WAITING_NOTE),
         progress: (events) => progress.update(events),
       });
     } finally {
       progress.stop();
     }
-    if (options.raw !== true && report.unwrittenBytes === 0) report = await asTables(cli, report);
+    const hasTables = options.raw !== true && report.unwrittenBytes === 0 && !report.isCutShort;
+    if (hasTables) report = await asTables(cli, report);
     if (cli.json) cli.printJson(report);
     else printRecord(cli, report);
     const isComplete = report.lostEvents === 0 && report.unwrittenBytes === 0;
@@ -102,7 +107,9 @@ async function runFlagsOnly(cli: Cli, target: RecordTarget, options: Options): P
   if (snapshots === undefined) {
     throw new RmapError('usage', '--flags-only consists of snapshots: they cannot be left out');
   }
-  const report = await recordFlags({ target, path, mayReplace, limitMs, snapshots });
+  const report = await recordFlags({ target, path, mayReplace, limitMs, snapshots }, () =>
+    cli.note(WAITING_NOTE),
+  );
   if (cli.json) cli.printJson(report);
   else printFlagRecord(cli, report);
   return EXIT_OK;
