@@ -22,6 +22,7 @@ const SYSTEM_ERRORS: Readonly<Record<string, { readonly text: string; readonly e
     EROFS: { text: 'read-only file system', exit: EXIT_ENVIRONMENT },
     ENOSPC: { text: 'no space left on device', exit: EXIT_ENVIRONMENT },
     EDQUOT: { text: 'disk quota exceeded', exit: EXIT_ENVIRONMENT },
+    EIO: { text: 'input/output error', exit: EXIT_ENVIRONMENT },
     EMFILE: { text: 'too many open files', exit: EXIT_ENVIRONMENT },
     EADDRINUSE: { text: 'address in use', exit: EXIT_ENVIRONMENT },
   };
@@ -58,6 +59,11 @@ function rmapErrorCode(error: unknown): ErrorCode | undefined {
   }
   const { code } = error;
   return typeof code === 'string' && code in EXIT_OF_CODE ? (code as ErrorCode) : undefined;
+}
+
+/** What a system error means, in words; its code if they are not known. */
+export function systemErrorText(code: string): string {
+  return Object.hasOwn(SYSTEM_ERRORS, code) ? (SYSTEM_ERRORS[code]?.text ?? code) : code;
 }
 
 function systemFailure(error: unknown): Failure | undefined {

@@ -13,6 +13,7 @@ const REPORT: RecordReport = {
   lostEvents: 0,
   rawBytes: 9_000_000,
   unwrittenBytes: 0,
+  writeFailure: undefined,
   sizeBytes: 3 << 20,
   mostWaitingBytes: 800_000,
   bufferBytes: 32 << 20,
@@ -48,11 +49,19 @@ test('losses and failures stand out', () => {
   expect(printed({ ...REPORT, form: 'raw' }).text).toContain('3.0 MiB of raw pages');
   expect(printed({ ...REPORT, snapshotsLeftOut: 2 }).text).toContain('95 ms at most, 2 left out');
   expect(printed({ ...REPORT, lostEvents: 1234 }).text).toContain('1,234 LOST');
-  expect(printed({ ...REPORT, unwrittenBytes: 4096 }).notes).toContain('4.0 KiB of events');
   expect(printed({ ...REPORT, missingEvents: ['a:b'] }).notes).toContain('lacks a:b');
   expect(printed({ ...REPORT, snapshots: [] }).text).toContain('cannot be checked');
   expect(printed({ ...REPORT, commandEnd: { signal: 'SIGKILL' } }).text).toContain('(SIGKILL)');
   expect(printed({ ...REPORT, targetCpuMs: undefined }).text).not.toContain('estimated');
+});
+
+test('a failed write is named with the file, the call and what room there is now', () => {
+  const path = 'redis.rec/cpu0.raw.gz';
+  const writeFailure = { path, call: 'write', code: 'ENOSPC', freeBytes: 77 * 2 ** 30 };
+  expect(printed({ ...REPORT, unwrittenBytes: 4096, writeFailure }).notes).toMatchInlineSnapshot(`
+    "the recording ends early: 4.0 KiB of events could not be written
+    redis.rec/cpu0.raw.gz: write: no space left on device (ENOSPC); 77.0 GiB are free now"
+  `);
 });
 
 test('a command that was left to run is named', () => {
@@ -90,6 +99,7 @@ test('flags over time', () => {
     precision: 'inferred',
     stopReason: 'interrupted',
     runningCommandPid: undefined,
+    writeFailure: undefined,
     samples: [{ ...sample, atMs: 250, ownBytes: 4096, sharedBytes: 8192 }],
   });
   expect(cli.lines.join('\n')).toMatchInlineSnapshot(`

@@ -1,8 +1,9 @@
 import type { CleanUpReport } from '../linux/clean_up.js';
 import type { FlagRecordReport } from '../linux/flag_recorder.js';
-import type { RecordReport, SnapshotReport } from '../linux/recorder_options.js';
+import type { RecordReport, SnapshotReport, WriteFailure } from '../linux/recorder_options.js';
 import type { Cli } from './command.js';
 import { counted } from './counted.js';
+import { systemErrorText } from './failure.js';
 import { formatBytes, formatCount, formatDuration, formatPercent, formatRate } from './format.js';
 import { printable } from './sanitize.js';
 import { printTable } from './table.js';
@@ -66,15 +67,21 @@ export function printRecord(cli: Cli, report: RecordReport): void {
   cli.print(
     `written   ${printable(report.path)}, ${size} of ${form}; ended by: ${endText(report)}`,
   );
-  if (report.unwrittenBytes > 0) {
+  if (report.writeFailure !== undefined) {
     const unwritten = formatBytes(report.unwrittenBytes, cli.exactBytes);
     cli.note(`the recording ends early: ${unwritten} of events could not be written`);
+    noteFailure(cli, report.writeFailure);
   }
   noteRunning(cli, report);
   if (report.missingEvents.length > 0) {
     cli.note(`this kernel lacks ${report.missingEvents.join(', ')}`);
   }
   cli.next(`rmap explain ${printable(report.path)}`);
+}
+
+function noteFailure(cli: Cli, { path, call, code, freeBytes }: WriteFailure): void {
+  const free = formatBytes(freeBytes, cli.exactBytes);
+  cli.note(`${printable(path)}: ${call}: ${systemErrorText(code)} (${code}); ${free} are free now`);
 }
 
 /** Says that the command was left to run. */
@@ -114,6 +121,7 @@ export function printFlagRecord(cli: Cli, report: FlagRecordReport): void {
     report.samples,
   );
   cli.print(`written ${printable(report.path)}; ended by: ${report.stopReason}`);
+  if (report.writeFailure !== undefined) noteFailure(cli, report.writeFailure);
   noteRunning(cli, report);
   cli.next('rmap doctor');
 }

@@ -10,8 +10,8 @@ import { PagemapBuffer } from './pagemap_file.js';
 import type { Pause } from './pause.js';
 import { withDescendants } from './processes.js';
 import { nextSnapshotMs } from './recorder_options.js';
-import type { SnapshotSchedule, StopReason } from './recorder_options.js';
-import { RecordingDirectory } from './recording_directory.js';
+import type { SnapshotSchedule, StopReason, WriteFailure } from './recorder_options.js';
+import { RecordingDirectory, isOutOfRoom } from './recording_directory.js';
 import { checkTarget } from './recording_target.js';
 import { encodeSnapshot } from './snapshot_lines.js';
 import { readFrozen } from './snapshot_reader.js';
@@ -52,6 +52,8 @@ export interface FlagRecordReport {
   readonly precision: 'inferred';
   readonly stopReason: StopReason;
   readonly samples: readonly FlagSample[];
+  /** Why samples are missing in the end; `undefined` if everything was written. */
+  readonly writeFailure: WriteFailure | undefined;
   /** Process of a command that still runs although it was told to end. */
   readonly runningCommandPid: number | undefined;
 }
@@ -121,7 +123,7 @@ class FlagRecording {
   async #record(): Promise<FlagRecordReport> {
     const stopReason = await this.#loop();
     if (this.#pids().length > 0) await this.#sample('end');
-    this.#finish(stopReason);
+    await this.#finish(stopReason);
     const command = stopReason === 'command ended' ? undefined : this.#command;
     const stopped =
       command === undefined
@@ -133,6 +135,7 @@ class FlagRecording {
       precision: 'inferred',
       stopReason,
       samples: this.#samples,
+      writeFailure: this.#directory.describeFailure(),
       runningCommandPid: stopped?.runningCommandPid,
     };
   }
@@ -151,7 +154,8 @@ class FlagRecording {
       const elapsedMs = performance.now() - this.#startMs;
       const wish = this.#wishes.take();
       if (wish !== undefined && wish !== 'snapshot') return wish.stop;
-      if (this.#directory.failure !== undefined) return 'disk full';
+      const { failure } = this.#directory;
+      if (failure !== undefined) return isOutOfRoom(failure.code) ? 'disk full' : 'write failed';
       if (limitMs !== undefined && elapsedMs >= limitMs) return 'time limit';
       if (elapsedMs >= dueMs || wish === 'snapshot') {
         const isTaken = await this.#sample(`t${count}`);
@@ -179,7 +183,7 @@ class FlagRecording {
     let step = encoding.next();
     while (step.done !== true) step = encoding.next();
     const bytes = await gzipAsync(Buffer.concat(step.value.pieces), { level: 1 });
-    if (!this.#directory.writeFile(`snap-${name}.jsonl.gz`, bytes)) return true;
+    if (!(await this.#directory.writeFile(`snap-${name}.jsonl.gz`, bytes))) return true;
     for (const mark of [`SNAP ${name}`, `SNAPEND ${name}`]) {
       this.#marks.push(JSON.stringify(['mark', Math.round(atMs * 1e6), 0, 0, mark]));
     }
@@ -187,9 +191,13 @@ class FlagRecording {
     return true;
   }
 
-  #finish(stopReason: StopReason): void {
+  async #finish(stopReason: StopReason): Promise<void> {
     const settings = readHostSettings();
-    this.#directory.writeFile('trace.jsonl', Buffer.from(`${this.#marks.join('\n')}\n`));
+    await this.#directory.writeFile(
+      'trace.jsonl',
+      Buffer.from(`${this.#marks.join('\n')}\n`),
+      true,
+    );
     const manifest = {
       name: basename(this.#options.path).replace(/\.rec$/, ''),
       description: this.#roots.join(' '),
@@ -213,7 +221,7 @@ class FlagRecording {
       stopReason,
       samples: this.#samples,
     };
-    this.#directory.writeManifest(`${JSON.stringify(manifest, undefined, 1)}\n`);
+    await this.#directory.writeManifest(`${JSON.stringify(manifest, undefined, 1)}\n`);
     this.#directory.close();
   }
 }

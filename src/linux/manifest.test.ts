@@ -36,6 +36,7 @@ const PARTS: ManifestParts = {
     lostEvents: 0,
     rawBytes: 4096,
     unwrittenBytes: 0,
+    writeFailure: undefined,
     mostWaitingBytes: 0,
     bufferBytes: 0,
     snapshots: [],
@@ -77,10 +78,13 @@ test('a recording whose recorder was killed keeps its first manifest', () => {
 });
 
 test('what is missing is said', () => {
-  const manifest = manifestOf({ missingEvents: ['a:b', 'c:d'], unwrittenBytes: 1 });
+  const manifest = manifestOf({
+    missingEvents: ['a:b', 'c:d'],
+    writeFailure: { path: '/data/redis.rec/cpu0.raw.gz', call: 'write', code: 'EIO', freeBytes: 0 },
+  });
   expect(manifest).not.toHaveProperty('events');
   expect(manifest['unknowns']).toEqual([
     'the kernel lacks a:b, c:d',
-    'the disk was full: the end is missing',
+    'cpu0.raw.gz could not be written (EIO): the end is missing',
   ]);
 });

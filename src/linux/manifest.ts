@@ -35,7 +35,7 @@ export function manifestText(parts: ManifestParts): string {
     cpus: parts.cpuCount,
     sets: options.sets,
     // Left out if some are missing: only reading tells then.
-    events: report?.unwrittenBytes === 0 ? report.events : undefined,
+    events: report?.writeFailure === undefined ? report?.events : undefined,
     lost: report?.lostEvents,
     raw_bytes: report?.rawBytes,
     unknowns: unknownsOf(report),
@@ -52,6 +52,10 @@ function unknownsOf(report: ManifestParts['report']): string[] {
   if (report === undefined) unknowns.push('the recorder was killed: the last second is missing');
   const missing = report?.missingEvents ?? [];
   if (missing.length > 0) unknowns.push(`the kernel lacks ${missing.join(', ')}`);
-  if ((report?.unwrittenBytes ?? 0) > 0) unknowns.push('the disk was full: the end is missing');
+  const failure = report?.writeFailure;
+  if (failure !== undefined) {
+    const { path, code } = failure;
+    unknowns.push(`${basename(path)} could not be written (${code}): the end is missing`);
+  }
   return unknowns;
 }

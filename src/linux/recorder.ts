@@ -1,5 +1,6 @@
 import { RmapError } from '../base/errors.js';
 import { gzip } from 'node:zlib';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { CleanUpReport } from './clean_up.js';
 import { stopCommand } from './command_end.js';
@@ -8,7 +9,7 @@ import { isHugeEverywhere, readHostSettings } from './host.js';
 import { manifestText } from './manifest.js';
 import { listTids } from './processes.js';
 import { PagemapBuffer } from './pagemap_file.js';
-import { RecordingDirectory } from './recording_directory.js';
+import { RecordingDirectory, isOutOfRoom } from './recording_directory.js';
 import type {
   RecordOptions,
   RecordReport,
@@ -121,7 +122,7 @@ class Recording {
   async #begin(): Promise<void> {
     const { target } = this.#options;
     this.#writeFormats();
-    this.#writeManifest(undefined);
+    await this.#writeManifest(undefined);
     if (target.kind === 'command') {
       this.#session.follow(this.#target.firstTids());
       this.#session.start();
@@ -177,9 +178,8 @@ class Recording {
   /** One look at what is to be done; a reason if the recording is over. */
   async #step(): Promise<StopReason | undefined> {
     const { limitMs, target } = this.#options;
-    if (this.#directory.failure !== undefined) {
-      return this.#directory.failure === 'disk full' ? 'disk full' : 'write failed';
-    }
+    const { failure } = this.#directory;
+    if (failure !== undefined) return isOutOfRoom(failure.code) ? 'disk full' : 'write failed';
     const wish = this.#wishes.take();
     if (wish === 'snapshot') await this.#snapshot(this.#nextName('signal'));
     else if (wish !== undefined) return wish.stop;
@@ -239,6 +239,7 @@ class Recording {
       lostEvents,
       rawBytes: this.#drain.rawBytes - this.#directory.droppedBytes,
       unwrittenBytes: this.#directory.droppedBytes,
+      writeFailure: this.#directory.describeFailure(),
       mostWaitingBytes: this.#drain.mostWaitingBytes,
       bufferBytes: this.#options.bufferKib * 1024 * this.#cpus.length,
       snapshots: this.#snapshots.map((snapshot) => snapshot.report),
@@ -251,10 +252,10 @@ class Recording {
       isCutShort: false,
     };
     // Before the command has ended: whatever becomes of that, the recording is complete.
-    this.#writeManifest(report);
+    await this.#writeManifest(report);
     if (stopping !== undefined) {
       report = { ...report, ...(await stopping), commandEnd: endOf(this.#commandEnd) };
-      this.#writeManifest(report);
+      await this.#writeManifest(report);
     }
     return { ...report, sizeBytes: this.#directory.close() };
   }
@@ -323,8 +324,12 @@ class Recording {
       drainedMs = performance.now();
     }
     const bytes = await gzipAsync(Buffer.concat(step.value.pieces), { level: 1 });
-    const isWritten = this.#directory.writeFile(`snap-${picture.name}.jsonl.gz`, bytes);
-    return isWritten ? step.value.totals : undefined;
+    const writing = this.#directory.writeFile(`snap-${picture.name}.jsonl.gz`, bytes);
+    const late = Symbol('late');
+    while ((await Promise.race([writing, setTimeout(BUSY_POLL_MS, late)])) === late) {
+      this.#drain.drain();
+    }
+    return (await writing) ? step.value.totals : undefined;
   }
 
   #writeFormats(): void {
@@ -340,8 +345,8 @@ class Recording {
     void this.#directory.append('formats.json.gz', Buffer.from(JSON.stringify(formats)));
   }
 
-  #writeManifest(report: Omit<RecordReport, 'sizeBytes'> | undefined): void {
-    this.#directory.writeManifest(
+  async #writeManifest(report: Omit<RecordReport, 'sizeBytes'> | undefined): Promise<void> {
+    await this.#directory.writeManifest(
       manifestText({
         options: this.#options,
         description: this.#target.description,

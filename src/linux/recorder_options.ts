@@ -57,6 +57,17 @@ export type StopReason =
   | 'disk full'
   | 'write failed';
 
+/** A system call that ended the writing of a recording. */
+export interface WriteFailure {
+  /** File that could not be written. */
+  readonly path: string;
+  /** Name of the system call, and its errno. */
+  readonly call: string;
+  readonly code: string;
+  /** Room on that disk when the recording was closed. */
+  readonly freeBytes: number;
+}
+
 /** What `record` reports; also kept in the manifest. */
 export interface RecordReport {
   readonly schemaVersion: 1;
@@ -69,8 +80,10 @@ export interface RecordReport {
   readonly events: number;
   readonly lostEvents: number;
   readonly rawBytes: number;
-  /** Raw bytes that could not be written: the disk was full. Their events are missing at the end. */
+  /** Raw bytes that could not be written: the disk was full, say. Their events are missing at the end. */
   readonly unwrittenBytes: number;
+  /** Why; `undefined` if everything was written. */
+  readonly writeFailure: WriteFailure | undefined;
   readonly sizeBytes: number;
   /** Largest amount found waiting in the ring buffers, and their capacity. */
   readonly mostWaitingBytes: number;

@@ -24,11 +24,11 @@ beforeEach(() => {
 
 afterEach(() => rmSync(root, { recursive: true }));
 
-test('keeps everything to its owner', () => {
+test('keeps everything to its owner', async () => {
   const directory = RecordingDirectory.create(path, false);
   directory.createStream('cpu0.raw.gz');
-  directory.writeFile('formats.json', new Uint8Array(3));
-  directory.writeManifest('{}');
+  await directory.writeFile('formats.json', new Uint8Array(3));
+  await directory.writeManifest('{}');
   directory.close();
   expect(statSync(path).mode & 0o777).toBe(0o700);
   const modes = readdirSync(path).map((name) => statSync(join(path, name)).mode & 0o777);
@@ -58,12 +58,13 @@ test('replaces recordings only, and only if asked', () => {
   expect(readFileSync(join(other, 'letter.txt'), 'utf8')).toBe('dear');
 });
 
-test('does not write through links that were planted', () => {
+test('does not write through links that were planted', async () => {
   const directory = RecordingDirectory.create(path, false);
   const victim = join(root, 'victim');
   writeFileSync(victim, 'precious');
   symlinkSync(victim, join(path, 'snap-t1.jsonl.gz'));
-  expect(() => directory.writeFile('snap-t1.jsonl.gz', Buffer.from('x'))).toThrow('EEXIST');
+  const writing = directory.writeFile('snap-t1.jsonl.gz', Buffer.from('x'));
+  await expect(writing).rejects.toThrow('EEXIST');
   expect(readFileSync(victim, 'utf8')).toBe('precious');
   directory.close();
 });

@@ -223,18 +223,48 @@ it('ends with the command, also when that is killed', async () => {
   expect((await decode()).events).toBe(manifest().recorder.events);
 });
 
+/** Faults until it is told to end. */
+const ENDLESS_STORM = STORM_PROGRAM.replace('+ 2', '+ 60');
+
 it('stays readable when the disk is full', async () => {
-  const size = 'size=1160k';
+  const size = 'size=2200k';
   expect(spawnSync('mount', ['-t', 'tmpfs', '-o', size, 'tmpfs', directory]).status).toBe(0);
   try {
-    const cli = startCli(['record', '-o', path, '--', '/usr/bin/python3', '-c', STORM_PROGRAM]);
+    const cli = startCli(['record', '-o', path, '--', '/usr/bin/python3', '-c', ENDLESS_STORM]);
     expect((await cli.ended).code).toBe(4);
+    expect(cli.stderr).toMatch(
+      /x\.rec\/cpu\d+\.raw\.gz: write: no space left on device \(ENOSPC\)/,
+    );
     expect(manifest().complete).toBe(true);
     expect(manifest().recorder.stopReason).toBe('disk full');
     const counts = await decode();
     expect(counts.events).toBeGreaterThan(1000);
     expect(counts.events).toBeLessThan(manifest().recorder.events);
     expect(readdirSync(path)).not.toContain('reserve');
+  } finally {
+    spawnSync('umount', [directory]);
+  }
+});
+
+it('waits for room while the program itself fills the disk, and loses nothing', async () => {
+  // As stress-ng and databases do: a file as large as the disk, for a moment.
+  const filler = `
+import os, time
+${STORM_PROGRAM.replace('+ 2', '+ 0.5')}
+descriptor = os.open("${join(directory, 'large')}", os.O_RDWR | os.O_CREAT)
+try:
+    while True: os.write(descriptor, bytes(1 << 20))
+except OSError: pass
+${STORM_PROGRAM}
+os.ftruncate(descriptor, 0)
+`;
+  expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', directory]).status).toBe(0);
+  try {
+    const cli = startCli(['record', '--json', '-o', path, '--', '/usr/bin/python3', '-c', filler]);
+    expect((await cli.ended).code).toBe(0);
+    const report = JSON.parse(cli.stdout);
+    expect(report).toMatchObject({ stopReason: 'command ended', unwrittenBytes: 0 });
+    expect((await decode()).events).toBe(report.events);
   } finally {
     spawnSync('umount', [directory]);
   }

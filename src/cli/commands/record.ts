@@ -77,11 +77,12 @@ export const command = defineCommand<[string[]], Options>({
     } finally {
       progress.stop();
     }
-    const hasTables = options.raw !== true && report.unwrittenBytes === 0 && !report.isCutShort;
+    const hasTables =
+      options.raw !== true && report.writeFailure === undefined && !report.isCutShort;
     if (hasTables) report = await asTables(cli, report);
     if (cli.json) cli.printJson(report);
     else printRecord(cli, report);
-    const isComplete = report.lostEvents === 0 && report.unwrittenBytes === 0;
+    const isComplete = report.lostEvents === 0 && report.writeFailure === undefined;
     return isComplete ? EXIT_OK : EXIT_LOST_EVENTS;
   },
 });
@@ -112,7 +113,7 @@ async function runFlagsOnly(cli: Cli, target: RecordTarget, options: Options): P
   );
   if (cli.json) cli.printJson(report);
   else printFlagRecord(cli, report);
-  return EXIT_OK;
+  return report.writeFailure === undefined ? EXIT_OK : EXIT_LOST_EVENTS;
 }
 
 function targetOf(words: readonly string[], options: Options): RecordTarget {
