@@ -44,6 +44,34 @@ it('says what is empty and how many rows it leaves out', () => {
   expect(printed(rows, 1).slice(2)).toEqual(['  a         1  a', '  … and 2 more']);
 });
 
+it('cuts texts, the widest first, and then the gaps to keep to a width', () => {
+  const row = { long: 'abcdefghijklmnop', other: '日本日本', pages: 1000 };
+  const widthOf = (width: number): string[] => {
+    const lines: string[] = [];
+    const cli = {
+      colors: createColors(false),
+      exactBytes: false,
+      print: (line: string) => void lines.push(line),
+    };
+    const columns: readonly Column<typeof row>[] = [
+      { header: 'l', value: ({ long }) => long, leastWidth: 4 },
+      { header: 'pages', value: ({ pages }) => pages, unit: 'count' },
+      { header: 'o', value: ({ other }) => other, leastWidth: 6 },
+    ];
+    printTable(cli, { title: 'rows', precision: 'exact', columns, width }, [row]);
+    return lines.slice(1);
+  };
+  expect(widthOf(35)).toEqual([
+    '  l                 pages  o',
+    '  abcdefghijklmnop  1,000  日本日本',
+  ]);
+  expect(widthOf(26)).toEqual(['  l        pages  o', '  abcdef…  1,000  日本日本']);
+  expect(widthOf(21)).toEqual(['  l     pages  o', '  abc…  1,000  日本…']);
+  expect(widthOf(20)).toEqual(['  l     pages o', '  abcd… 1,000 日本…']);
+  // What is not to be cut stays.
+  expect(widthOf(5)).toEqual(['  l    pages o', '  abc… 1,000 日本…']);
+});
+
 it('counts places of a terminal, not characters', () => {
   // Wide, combining, picture, flag, sign with a selector.
   const names = ['日本', 'e\u0301e\u0301ee', '🙂xy', '🇩🇪xy', '⚠\ufe0fxy', '…–é!'];

@@ -7,7 +7,9 @@ import { afterAll, describe, expect, it, vi } from 'vitest';
 import { commandTable } from '../command_table.js';
 import type { Streams } from '../output.js';
 import { runCli } from '../run_cli.js';
-import { fanOutWords } from './explain_text.js';
+import type { ExplainReport } from '../../query/explain/report.js';
+import { printedCli } from '../../../test/support/printed_cli.js';
+import { fanOutWords, printExplain } from './explain_text.js';
 
 const REDIS = fileURLToPath(new URL('../../../examples/redis', import.meta.url));
 vi.setConfig({ testTimeout: 120_000 });
@@ -41,6 +43,51 @@ describe('rmap explain', () => {
     expect(out).toContain('What unshared memory (exact)');
     expect(out).toContain('(inferred, each by itself)');
     expect(lines.at(-2)).toMatch(/^next: rmap explain .* --html report\.html$/);
+  });
+
+  it('keeps to 100 columns with huge numbers and names in every column', async () => {
+    const report = JSON.parse((await run(REDIS, '--json')).out);
+    const [process, fork, cause] = [report.processes[1], report.forks[0], report.causes[0]];
+    const tebibytes = 1022.9 * 2 ** 40;
+    const name = 'std::vector<std::pair<int, std::basic_string<char>>>::_M_realloc_insert'.repeat(
+      3,
+    );
+    const many = Array.from({ length: 12_345 }, (_, index) => index);
+    const all = (own: object): object =>
+      Object.fromEntries(Object.entries(own).map(([key, value]) => [key, enlarged(key, value)]));
+    const enlarged = (key: string, value: unknown): unknown => {
+      if (key.endsWith('Bytes') || key === 'bytes') return tebibytes;
+      if (key === 'ends')
+        return Object.fromEntries(Object.keys(fork.ends).map((k) => [k, tebibytes]));
+      if (key === 'endNs' || key === 'timeNs') return 5999e10;
+      if (['faults', 'copiedEntries', 'distinctPages'].includes(key)) return 123_456_789;
+      return value;
+    };
+    const huge = {
+      ...report,
+      processes: many.map((pid) => ({
+        ...all({ ...process, end: 'exit' }),
+        pid: 4_182_000 + pid,
+        comm: 'sixteen_letters_',
+      })),
+      forks: many.slice(1).map((child) => ({ ...all(fork), child })),
+      causes: many.slice(0, 20).map(() => ({
+        ...all({ ...cause, parentBytes: 0 }),
+        writer: { ...cause.writer, symbol: name },
+        processes: many,
+        fanOutOf: 12_345,
+        meanFanOut: 12_000,
+        density: 1,
+        parentBytes: 0,
+      })),
+      regions: report.regions.map((region: object) => ({ ...region, label: name })),
+      advice: report.advice.map((advice: object) => ({ ...advice, detail: name, title: name })),
+    };
+    const cli = printedCli();
+    printExplain(cli, huge as ExplainReport, { path: 'x.rec', html: undefined });
+    expect(cli.lines.length).toBeGreaterThan(50);
+    expect(cli.lines.filter((line) => line.length > 100)).toEqual([]);
+    expect(cli.lines.join('\n')).toContain('12345 children');
   });
 
   it('keeps the numbers of many children short', () => {

@@ -9,7 +9,7 @@ import { countWords, percentWords, timeWords } from '../../query/explain/words.j
 import type { Cli } from '../command.js';
 import { formatBytes, formatCount, formatPercent } from '../format.js';
 import { printable } from '../sanitize.js';
-import { printTable, type Precision } from '../table.js';
+import { padText, printTable, type Precision } from '../table.js';
 
 const WIDTH = 100;
 const MOST_CAUSES = 12;
@@ -91,13 +91,22 @@ function printCauses(cli: Cli, report: ExplainReport, precision: Precision): voi
     {
       title: 'What unshared memory',
       precision,
+      width: WIDTH,
       limit: MOST_CAUSES,
       empty: 'no write hit a shared page',
       columns: [
         { header: 'bytes', unit: 'bytes', value: (cause) => cause.bytes },
         { header: 'faults', unit: 'count', value: (cause) => cause.faults },
-        { header: 'writer', value: (cause) => clip(writerWords(cause.writer), 28) },
-        { header: 'memory', value: (cause) => clip(regionLabel(report, cause), 18) },
+        {
+          header: 'writer',
+          value: (cause) => writerWords(cause.writer),
+          leastWidth: 14,
+        },
+        {
+          header: 'memory',
+          value: (cause) => regionLabel(report, cause),
+          leastWidth: 10,
+        },
         { header: 'by', value: (cause) => side(cause) },
         { header: 'dense', value: (cause) => percentWords(cause.density, 1) },
         { header: 'fan-out', value: (cause) => fanOutWords(cause) },
@@ -129,19 +138,18 @@ export function fanOutWords(
 
 function printForks(cli: Cli, report: ExplainReport, precision: Precision): void {
   const forks = [...report.forks].sort((a, b) => b.sharedBytes - a.sharedBytes);
-  const name = (index: number): string => {
-    const process = report.processes[index];
-    return process === undefined ? '?' : `${clip(process.comm, 12)} ${process.pid}`;
-  };
+  const child = (fork: ForkReport): ProcessReport | undefined => report.processes[fork.child];
   printTable<ForkReport>(
     cli,
     {
       title: 'What each fork shared, who unshared it, and what stayed to the end of a process',
       precision,
+      width: WIDTH,
       limit: MOST_FORKS,
       columns: [
         { header: 'at', value: (fork) => timeWords(fork.timeNs) },
-        { header: 'child', value: (fork) => name(fork.child) },
+        { header: 'child', value: (fork) => child(fork)?.comm ?? '?', leastWidth: 5 },
+        { header: 'pid', value: (fork) => String(child(fork)?.pid ?? '?') },
         { header: 'shared', unit: 'bytes', value: (fork) => fork.sharedBytes },
         { header: 'still', unit: 'bytes', value: (fork) => fork.stillSharedBytes },
         { header: 'by child', unit: 'bytes', value: (fork) => fork.ends.childWrote },
@@ -186,7 +194,7 @@ function printErosion(cli: Cli, report: ExplainReport): void {
     );
     const last = own.stillSharedBytes + untilEndBytes(own);
     cli.print(
-      `  ${printable(clip(`${process?.comm ?? '?'} ${process?.pid ?? ''}`, 22)).padEnd(22)} ` +
+      `  ${padText(printable(`${process?.comm ?? '?'} ${process?.pid ?? ''}`), 22)} ` +
         `${cli.colors.cyan(spark([born, ...points], born).padEnd(SPARK_WIDTH))} ` +
         `${formatPercent(last, born)} of ${formatBytes(born, cli.exactBytes)}`,
     );
@@ -232,10 +240,11 @@ function printProcesses(cli: Cli, report: ExplainReport, precision: Precision): 
     {
       title: 'Anonymous memory of each process, at the end or when it ended',
       precision,
+      width: WIDTH,
       limit: MOST_PROCESSES,
       columns: [
         { header: 'pid', value: (process) => String(process.pid) },
-        { header: 'name', value: (process) => clip(process.comm, 16) },
+        { header: 'name', value: (process) => process.comm, leastWidth: 6 },
         { header: 'until', value: (process) => untilWords(process) },
         { header: 'RSS', unit: 'bytes', value: (process) => process.rssBytes },
         { header: 'PSS', unit: 'bytes', value: (process) => process.pssBytes },
@@ -260,7 +269,9 @@ function printAdvice(cli: Cli, report: ExplainReport): void {
   );
   for (const advice of report.advice) {
     const kept = formatBytes(advice.keptBytes, cli.exactBytes);
-    cli.print(`  ${cli.colors.green(kept.padStart(10))}  ${printable(advice.title)}`);
+    const [title = '', ...more] = wrap(printable(advice.title), WIDTH - 14);
+    cli.print(`  ${cli.colors.green(kept.padStart(10))}  ${title}`);
+    for (const line of more) cli.print(`${' '.repeat(14)}${line}`);
     const detail = `${advice.detail} Assumes: ${advice.assumption}.`;
     for (const line of wrap(printable(detail), WIDTH - 14)) cli.print(`${' '.repeat(14)}${line}`);
   }
@@ -274,18 +285,19 @@ function printBudgets(cli: Cli, report: ExplainReport): void {
       : `${budget.value.toFixed(2)} %`;
     const verdict = budget.failed ? cli.colors.red('FAILED') : cli.colors.green('ok');
     const note = budget.note === '' ? '' : ` (${budget.note})`;
-    cli.print(`${verdict}: ${printable(budget.expression)}: measured ${value}${note}`);
+    const text = `${printable(budget.expression)}: measured ${value}${note}`;
+    const [first = '', ...rest] = wrap(text, WIDTH - 'FAILED: '.length);
+    cli.print(`${verdict}: ${first}`);
+    for (const line of rest) cli.print(`  ${line}`);
   }
 }
 
-function clip(text: string, width: number): string {
-  return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
-}
-
+/** Lines of at most `width` characters; words that are longer than a line are broken. */
 function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
-  for (const word of text.split(' ')) {
+  const tooLong = new RegExp(`[^ ]{${width}}(?=[^ ])`, 'g');
+  for (const word of text.replace(tooLong, '$& ').split(' ')) {
     if (line !== '' && line.length + 1 + word.length > width) {
       lines.push(line);
       line = word;
