@@ -1,6 +1,7 @@
 /** Two operations at once, in every order that one interruption allows. */
+import { CpuTask } from '../../src/check/interleave/cpu_task.js';
 import type { Machine } from '../../src/kernel/machine.js';
-import type { Op, Point } from '../../src/kernel/op/prims.js';
+import type { Point } from '../../src/kernel/op/prims.js';
 import type { Operation, OperationResult } from '../../src/kernel/operation.js';
 import type { Profile } from '../../src/kernel/profile.js';
 import { Judge, newMachine, type Claim, type Step } from './judge.js';
@@ -30,46 +31,11 @@ export interface Race {
 /** More steps than any operation here takes. */
 const STEP_LIMIT = 20_000;
 
-/** An operation on a CPU of its own. */
-class Task {
-  /** What it is about to do. */
-  pending: Point | undefined = undefined;
-  isDone = false;
-  private readonly operation: Operation;
-  private readonly run: Op<OperationResult>;
-  private readonly verdict: Judge;
+type Task = CpuTask<OperationResult>;
 
-  constructor(machine: Machine, operation: Operation, verdict: Judge) {
-    this.operation = operation;
-    this.run = machine.applyOp(operation);
-    this.verdict = verdict;
-  }
-
-  /** Whether it waits for a lock. */
-  get isBlocked(): boolean {
-    const { pending } = this;
-    if (pending === undefined || typeof pending.object === 'string') return false;
-    const { readers, writers } = pending.object;
-    if (pending.kind === 'acquireRead') return writers !== 0;
-    return pending.kind === 'acquireWrite' && (readers !== 0 || writers !== 0);
-  }
-
-  /** Goes to its next point. */
-  step(): void {
-    const next = this.run.next();
-    this.isDone = next.done === true;
-    this.pending = next.done === true ? undefined : next.value;
-    if (next.done === true) this.verdict.note(this.operation, next.value);
-  }
-
-  /** Goes on until it is done, must wait, or `stops` says so. */
-  go(stops: (point: Point) => boolean = () => false): void {
-    for (let steps = 0; !this.isDone && !this.isBlocked; steps += 1) {
-      if (steps > STEP_LIMIT) throw new Error('an operation does not end');
-      if (this.pending !== undefined && stops(this.pending)) return;
-      this.step();
-    }
-  }
+/** An operation on a CPU of its own, whose result the judge hears of. */
+function taskOf(machine: Machine, operation: Operation, verdict: Judge): Task {
+  return new CpuTask(machine.applyOp(operation), (result) => verdict.note(operation, result));
 }
 
 /** What broke in any of the orders; `orders` is how many there are. */
@@ -97,7 +63,7 @@ async function runOnce(
   const machine = await newMachine(loaded, race.profile);
   const verdict = new Judge(machine);
   for (const step of race.setUp) perform(machine, step, verdict);
-  const first = new Task(machine, race.first, verdict);
+  const first = taskOf(machine, race.first, verdict);
   const rest = [...race.second];
   let second: Task | undefined;
   let isLast = false;
@@ -105,13 +71,13 @@ async function runOnce(
     if (race.secondWaitsAt !== undefined) {
       const operation = rest.shift();
       if (operation === undefined || typeof operation === 'function') throw new Error('no second');
-      second = new Task(machine, operation, verdict);
+      second = taskOf(machine, operation, verdict);
       second.go(race.secondWaitsAt);
     }
-    for (let steps = 0; steps < interruptedAt && !first.isDone && !first.isBlocked; steps += 1) {
+    for (let steps = 0; steps < interruptedAt && !first.isStopped; steps += 1) {
       first.step();
     }
-    isLast = first.isDone || first.isBlocked;
+    isLast = first.isStopped;
     for (;;) {
       second?.go();
       if (second !== undefined && !second.isDone) {
@@ -125,7 +91,7 @@ async function runOnce(
       if (step === undefined) break;
       second = undefined;
       if (typeof step === 'function') step(machine);
-      else second = new Task(machine, step, verdict);
+      else second = taskOf(machine, step, verdict);
     }
     first.go();
     if (!first.isDone) throw new Error('the first waits for nobody');

@@ -75,8 +75,8 @@ export const TLB_RACES: readonly Race[] = [
     edits: [
       {
         file: 'fault/move_page_tables.ts',
-        rule: '        yield* lockRmap(oldVma);\n        const source',
-        wrong: '        const source',
+        rule: '        yield* lockRmap(oldVma);\n        yield* pageTablesSettled(',
+        wrong: '        yield* pageTablesSettled(',
       },
       {
         file: 'fault/move_page_tables.ts',

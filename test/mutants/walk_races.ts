@@ -118,7 +118,10 @@ export const WALK_RACES: readonly Race[] = [
     edits: [
       {
         file: 'fault/move_page_tables.ts',
-        rule: '        yield* lockRmap(oldVma);\n        const source = pageTables.findPmd(oldPgd, from);\n',
+        rule:
+          '        yield* lockRmap(oldVma);\n' +
+          '        yield* pageTablesSettled(oldVma.mm);\n' +
+          '        const source = pageTables.findPmd(oldPgd, from);\n',
         wrong:
           '        const source = pageTables.findPmd(oldPgd, from);\n' +
           '        const seen = [pageTables.payload[source], pageTables.flags[source]];\n' +

@@ -4,6 +4,7 @@ import { canInterleave, type Op } from '../op/prims.js';
 import { folioGet, folioPut } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PTE_SPECIAL } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { anonFaultOrder, MIN_ANON_ORDER } from '../thp/anon_order.js';
 import { MM_ANONPAGES } from '../vm/mm.js';
@@ -48,6 +49,7 @@ export function* doAnonymousPage(
     head = yield* allocUserFolio(kernel, mm, order);
   }
   if (head === NIL) return VM_FAULT_OOM;
+  yield* pageTablesSettled(mm);
   if (canInterleave && pageTables.flags[entry] !== 0) {
     // Another fault was faster: the access looks again.
     folioPut(kernel, head);

@@ -8,6 +8,7 @@ import { folioGet, folioPageCount, folioPut, pageIsPoisoned } from '../phys/foli
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_DIRTY, PG_SWAPBACKED } from '../phys/page_flags.js';
 import { PTE_PRESENT } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddFileRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import {
   isLargePage,
@@ -57,6 +58,7 @@ export function* doFileFault(
   if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
   const wasCached = findCachedPage(mapping, index) !== NIL;
   const pfn = yield* getFilePage(kernel, vma, mapping, index);
+  yield* pageTablesSettled(vma.mm);
   if (pfn === NIL) return VM_FAULT_OOM;
   if (pageIsPoisoned(kernel, pfn)) return VM_FAULT_HWPOISON;
   const major = !wasCached && !isShmem(mapping) ? VM_FAULT_MAJOR : 0;
@@ -100,6 +102,7 @@ function* doCowFault(
     folioPut(kernel, sourceHead);
     return VM_FAULT_OOM;
   }
+  yield* pageTablesSettled(vma.mm);
   const entry = pageTables.allocPte(vma.mm.pgd, vpn);
   if (canInterleave && pageTables.flags[entry] !== 0) {
     // Another fault was faster: the access looks again.

@@ -13,6 +13,7 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import { findVma, type Mm } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
@@ -83,6 +84,7 @@ function* followOrFault(kernel: Kernel, vma: Vma, vpn: number, flags: number): O
   for (let attempt = 0; attempt < RETRY_LIMIT; attempt += 1) {
     // Between a fault and the next look at the entry others may change it.
     yield* readPoint('pte', vpn);
+    yield* pageTablesSettled(vma.mm);
     const found = followPage(kernel, vma, vpn, flags);
     if (found >= 0) return found;
     let faultFlags = (flags & FOLL_WRITE) === 0 ? 0 : FAULT_WRITE;

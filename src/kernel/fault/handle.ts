@@ -17,6 +17,7 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { restoreDeviceEntry } from '../rmap/device_exclusive.js';
 import { doSwapPage } from '../swap/swap_in.js';
 import { doHugePmdFault, doHugePmdWrite, isPmdFaultAllowed } from '../thp/huge_fault.js';
@@ -49,6 +50,7 @@ export function* handleMmFault(
   faultFlags: number,
 ): Op<number> {
   kernel.work.faults += 1;
+  yield* pageTablesSettled(vma.mm);
   const result = yield* dispatchFault(kernel, vma, vpn, faultFlags);
   if (kernel.profile.softDirty && (result & VM_FAULT_ERROR) === 0) {
     settleSoftDirty(kernel, vma, vpn, (faultFlags & FAULT_WRITE) !== 0);

@@ -6,6 +6,7 @@ import type { Op } from '../op/prims.js';
 import type { MadviseAdvice } from '../operation.js';
 import { drainMlock } from '../phys/mlock.js';
 import { KIND_MARKER, KIND_MASK, MARKER_GUARD, PTE_PRESENT, PTE_TABLE } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { madviseCold, madviseFree, madvisePageout } from '../reclaim/madvise_lru.js';
 import { anonVmaPrepare } from '../rmap/anon_vma.js';
 import { swapinWalk } from '../swap/swap_readahead.js';
@@ -24,6 +25,7 @@ export function* madvisePages(
   end: number,
   advice: MadviseAdvice,
 ): Op<number> {
+  yield* pageTablesSettled(vma.mm);
   if (advice === 'dontneed' || advice === 'dontneed_locked') {
     zapPageRange(kernel, vma, start, end, {
       keepMarkers: true,
@@ -69,6 +71,7 @@ function* guardInstall(kernel: Kernel, vma: Vma, start: number, end: number): Op
   if (vma.file === undefined) {
     const failed = yield* anonVmaPrepare(kernel, vma);
     if (failed !== 0) return -ENOMEM;
+    yield* pageTablesSettled(vma.mm);
   }
   vma.flags |= VM_MAYBE_GUARD;
   zapPageRange(kernel, vma, start, end, {

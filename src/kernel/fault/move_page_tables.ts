@@ -13,6 +13,7 @@ import {
   PTE_TABLE,
   PTE_UFFD_WP,
 } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
@@ -60,6 +61,7 @@ export function* movePageTables(
       const target = pageTables.allocPmd(newPgd, to);
       if (pageTables.flags[target] === 0) {
         yield* lockRmap(oldVma);
+        yield* pageTablesSettled(oldVma.mm);
         const source = pageTables.findPmd(oldPgd, from);
         pageTables.payload[target] = pageTables.payload[source];
         pageTables.flags[target] = movedFlags(kernel, pageTables.flags[source]);
@@ -73,10 +75,12 @@ export function* movePageTables(
         continue;
       }
     }
+    yield* pageTablesSettled(oldVma.mm);
     if ((pageTables.flags[pmd] & PTE_TABLE) === 0) {
       splitHugePmdLocked(kernel, oldVma, from, pmd, false);
     }
     if (needRmapLocks) yield* lockRmap(oldVma);
+    yield* pageTablesSettled(oldVma.mm);
     flushTlbBatchedPending(kernel, oldVma.mm);
     movePtes(kernel, oldPgd, from, newPgd, to, extent);
     flushTlbRange(kernel, oldVma.mm, from, from + extent);

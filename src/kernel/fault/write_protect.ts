@@ -5,6 +5,7 @@ import { folioMapcount, folioPut, isAnonFolio, isKsmFolio, largeRow } from '../p
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_ANON_EXCLUSIVE, PG_HEAD, PG_SWAPBACKED, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_SPECIAL, PTE_UFFD_WP, PTE_YOUNG } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap, folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
@@ -110,12 +111,13 @@ export function* wpPageCopy(
   if (isNormal) memory.refcount[oldHead] += 1;
   const failed = yield* vmfAnonPrepare(kernel, vma, faultFlags);
   const copy = failed === 0 ? yield* allocUserFolio(kernel, mm, 0) : NIL;
+  yield* pageTablesSettled(mm);
   if (
     copy === NIL ||
     pageTables.payload[entry] !== oldPfn ||
     pageTables.flags[entry] !== oldFlags
   ) {
-    // No anon_vma or no memory, or direct reclaim took the entry away meanwhile: the access tries again.
+    // Neither an anon_vma nor memory, or the entry has changed: the access tries again.
     if (copy !== NIL) folioPut(kernel, copy);
     if (isNormal) folioPut(kernel, oldHead);
     if (failed !== 0) return failed;

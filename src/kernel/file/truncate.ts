@@ -5,6 +5,7 @@ import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
 import { folioExpectedRefCount, folioPageCount } from '../phys/folio.js';
 import { PG_DIRTY } from '../phys/page_flags.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { tryToUnmap } from '../rmap/try_to_unmap.js';
 import { TTU_SPLIT_FILE } from '../rmap/ttu_flags.js';
 import { freeShmemSwapRange } from '../swap/shmem_swap.js';
@@ -153,7 +154,10 @@ export function* unmapMappingRange(
   let row = intervals.iterFirst(mapping.iMmap, start, end - 1);
   while (row !== NIL) {
     const vma = vmaOfRow[row];
-    if (vma !== undefined) zapFilePart(kernel, vma, start, end, evenCows);
+    if (vma !== undefined) {
+      yield* pageTablesSettled(vma.mm);
+      zapFilePart(kernel, vma, start, end, evenCows);
+    }
     row = intervals.iterNext(row, start, end - 1);
   }
   yield* upRead(mapping.iMmapRwsem);

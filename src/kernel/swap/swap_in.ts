@@ -7,6 +7,7 @@ import { folioTrylock, folioUnlock } from '../phys/folio_lock.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_MLOCKED, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { PTE_SWP_EXCLUSIVE, swapOffset } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddAnonRmapPtes, folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { MM_ANONPAGES, MM_SWAPENTS } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
@@ -54,6 +55,7 @@ export function* doSwapPage(
     return result | VM_FAULT_RETRY;
   }
   const copy = yield* copyForKsm(kernel, vma, vpn, page);
+  yield* pageTablesSettled(vma.mm);
   const isSame =
     pageTables.payload[entry] === swapped &&
     pageTables.flags[entry] === oldFlags &&
@@ -139,6 +141,8 @@ function* mapCachedFolio(
   }
   if (isKsm) noteKsmMapping(kernel, head, vma, vpn);
   yield* folioUnlock(kernel, head);
+  // Somebody may have taken the entry away again: the access looks again.
+  if (pageTables.payload[entry] !== page || pageTables.flags[entry] !== newFlags) return 0;
   return yield* finishWrite(kernel, vma, vpn, entry, faultFlags);
 }
 

@@ -6,6 +6,7 @@ import type { Op } from '../op/prims.js';
 import { folioPut } from '../phys/folio.js';
 import { PG_SWAPBACKED } from '../phys/page_flags.js';
 import { swapOffset } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { allowableAnonOrders, blockFitsVma, MIN_ANON_ORDER } from '../thp/anon_order.js';
 import { isUffdArmed } from '../uffd/context.js';
@@ -38,6 +39,7 @@ export function* swapInDirect(
     head = yield* allocUserFolio(kernel, vma.mm, order);
   }
   if (head === NIL) return VM_FAULT_OOM;
+  yield* pageTablesSettled(vma.mm);
   const pages = 2 ** order;
   const before = vpn & (pages - 1);
   const slot = swapOffset(swapped) - before;

@@ -12,6 +12,7 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
 } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import type { Mm } from '../vm/mm.js';
@@ -40,6 +41,7 @@ export function* clearRefs(kernel: Kernel, mm: Mm, what: ClearRefs): Op<void> {
     yield* vmaStartWrite(vma);
     if (isKept) continue;
     if (isSoftDirty) vma.flags &= ~VM_SOFTDIRTY;
+    yield* pageTablesSettled(mm);
     clearVma(kernel, vma, isSoftDirty);
   }
   yield* mmapWriteUnlock(mm);

@@ -5,6 +5,7 @@ import type { Kernel } from '../kernel.js';
 import { ksmExit } from '../ksm/exit.js';
 import { ksmFork } from '../ksm/fork.js';
 import { downWrite, fullBarrier, updatePoint, upWrite, writePoint, type Op } from '../op/prims.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { TASK_SIZE_PAGES } from '../../base/units.js';
 import { hugetlbUnreserve } from '../hugetlb/reserve.js';
 import { anonVmaFork, unlinkAnonVmas } from '../rmap/anon_vma_clone.js';
@@ -46,14 +47,14 @@ export function createMm(kernel: Kernel, id: number): Mm {
 export function* forkMm(kernel: Kernel, parent: Mm, childId: number): Op<Mm | number> {
   if (!hasFreeMmId(kernel)) return -ENOMEM;
   const child = createMm(kernel, childId);
+  yield* mmapWriteLock(parent);
+  yield* mmapWriteLock(child);
   inheritSizes(child, parent);
   child.startBrk = parent.startBrk;
   child.brk = parent.brk;
   child.memcg = parent.memcg;
   child.mergeAny = parent.mergeAny;
   child.thpDisabled = parent.thpDisabled;
-  yield* mmapWriteLock(parent);
-  yield* mmapWriteLock(child);
   const copied = yield* forkVmas(kernel, parent, child);
   yield* mmapWriteUnlock(child);
   yield* mmapWriteUnlock(parent);
@@ -125,6 +126,7 @@ export function* exitMmap(kernel: Kernel, mm: Mm): Op<AddressSpace[]> {
   const files: AddressSpace[] = [];
   ksmExit(kernel, mm);
   yield* mmapWriteLock(mm);
+  yield* pageTablesSettled(mm);
   for (const vma of mm.vmas) zapPageRange(kernel, vma, vma.start, vma.end, ZAP_ALL);
   for (const vma of mm.vmas) {
     vma.detached = true;

@@ -4,6 +4,7 @@ import { mlockVmaPages } from '../fault/mlock_pages.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { drainMlock } from '../phys/mlock.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { findVma, type Mm } from '../vm/mm.js';
 import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
 import { modifyVmaFlags } from '../vm/vma_modify.js';
@@ -122,6 +123,7 @@ function* lockVma(
   // Pages of a VMA that stays locked have had their event.
   if (isLock !== ((oldFlags & VM_LOCKED) !== 0)) {
     vma.mm.lockedPages += isLock ? end - start : start - end;
+    yield* pageTablesSettled(vma.mm);
     mlockVmaPages(kernel, changed, start, end, isLock);
   }
   return 0;

@@ -3,6 +3,7 @@ import { changeProtection } from '../fault/change_protection.js';
 import { mmPopulate } from '../fault/populate.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { findVma, type Mm } from '../vm/mm.js';
 import { vmStatAccount } from '../vm/vm_stat.js';
 import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
@@ -76,6 +77,7 @@ function* protectVma(
   if (typeof changed === 'number') return changed;
   vmStatAccount(vma.mm, oldFlags, start - end);
   vmStatAccount(vma.mm, newFlags, end - start);
+  yield* pageTablesSettled(vma.mm);
   changeProtection(kernel, changed, start, end, newFlags);
   // What a locked VMA may write must be resident for writing.
   const wasReadOnlyLocked = (oldFlags & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED;

@@ -9,6 +9,7 @@ import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_ANON_EXCLUSIVE, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { depositTable } from '../pgtable/deposit.js';
 import { PTE_DIRTY, PTE_LEAF, PTE_SPECIAL, PTE_UFFD_WP, PTE_YOUNG } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap } from '../rmap/folio_rmap.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
@@ -42,6 +43,7 @@ export function* doHugePmdFault(
 ): Op<number> {
   const failed = yield* vmfAnonPrepare(kernel, vma, faultFlags);
   if (failed !== 0) return failed;
+  yield* pageTablesSettled(vma.mm);
   const { pageTables } = kernel;
   const pmd = pageTables.allocPmd(vma.mm.pgd, vpn);
   // Another fault may have been faster: the access looks again.

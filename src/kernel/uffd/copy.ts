@@ -19,6 +19,7 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
 } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { isShmem, type AddressSpace } from '../vm/address_space.js';
 import { MM_ANONPAGES, type Mm } from '../vm/mm.js';
@@ -49,7 +50,7 @@ export function* uffdioFill(
   fill: UffdFill,
 ): Op<number> {
   if (lengthPages <= 0) return -EINVAL;
-  const vma = yield* uffdLockVma(kernel, mm, at, true);
+  const vma = yield* uffdLockVma(kernel, mm, at);
   if (typeof vma === 'number') return vma;
   const result = yield* fillLocked(kernel, vma, at, lengthPages, fill);
   yield* vmaEndRead(vma);
@@ -107,6 +108,7 @@ function* fillPrivatePage(kernel: Kernel, vma: Vma, vpn: number, fill: UffdFill)
   }
   const page = yield* allocUserFolio(kernel, vma.mm, 0);
   if (page === NIL) return -ENOMEM;
+  yield* pageTablesSettled(vma.mm);
   const entry = emptyEntry(kernel, vma, vpn);
   if (entry === NIL) {
     // Another fill or fault was faster.

@@ -19,7 +19,7 @@ import {
   VM_SHARED,
   VM_WRITE,
 } from '../vm/vm_flags.js';
-import { uffdLockVma } from './lock_vma.js';
+import { uffdMoveLock, type MoveVmas } from './lock_vma.js';
 import { moveHugePmd, movePte, type MovePlace } from './move_entry.js';
 
 /** VMAs with any of these hold pages that have no place of their own. */
@@ -39,24 +39,17 @@ export function* uffdioMove(
   allowHoles: boolean,
 ): Op<number> {
   if (lengthPages <= 0) return -EINVAL;
-  const target = yield* uffdLockVma(kernel, mm, to, true);
-  if (typeof target === 'number') return target;
-  const source = yield* uffdLockVma(kernel, mm, at, false);
-  let result: number;
-  if (typeof source === 'number') {
-    result = source;
-  } else {
-    result = yield* moveLocked(kernel, source, target, at, lengthPages, to, allowHoles);
-    yield* vmaEndRead(source);
-  }
-  yield* vmaEndRead(target);
+  const vmas = yield* uffdMoveLock(kernel, mm, to, at);
+  if (typeof vmas === 'number') return vmas;
+  const result = yield* moveLocked(kernel, vmas, at, lengthPages, to, allowHoles);
+  yield* vmaEndRead(vmas.target);
+  yield* vmaEndRead(vmas.source);
   return result;
 }
 
 function* moveLocked(
   kernel: Kernel,
-  source: Vma,
-  target: Vma,
+  { source, target }: MoveVmas,
   at: number,
   lengthPages: number,
   to: number,

@@ -1,6 +1,7 @@
 import { EINVAL, EPERM } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { isShmem } from '../vm/address_space.js';
 import { findVmaIndex, type Mm } from '../vm/mm.js';
 import { mmapWriteLock, mmapWriteUnlock } from '../vm/vma_lock.js';
@@ -120,7 +121,10 @@ function* changeFlags(
     at = to;
     const flags = (vma.flags & ~VM_UFFD_FLAGS) | mode;
     if (flags === vma.flags) continue;
-    if (releases && (vma.flags & VM_UFFD_WP) !== 0) changeUffdWp(kernel, vma, from, to, false);
+    if (releases && (vma.flags & VM_UFFD_WP) !== 0) {
+      yield* pageTablesSettled(mm);
+      changeUffdWp(kernel, vma, from, to, false);
+    }
     const changed = yield* modifyVmaFlags(kernel, vma, from, to, flags);
     if (typeof changed === 'number') return changed;
   }

@@ -24,6 +24,7 @@ import {
   PTE_UFFD_WP,
   PTE_WRITE,
 } from '../pgtable/pte.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { splitHugePmdLocked } from '../thp/split_pmd.js';
 import { findVmaIndex, type Mm } from '../vm/mm.js';
@@ -57,6 +58,7 @@ export function* uffdWriteProtect(
       result = -EINVAL;
       break;
     }
+    yield* pageTablesSettled(mm);
     changeUffdWp(kernel, vma, from, to, isOn);
     result = 0;
   }

@@ -3,6 +3,7 @@ import { freePgtables, ZAP_ALL, zapPageRange } from '../fault/zap.js';
 import { hugetlbUnreserve } from '../hugetlb/reserve.js';
 import type { Kernel } from '../kernel.js';
 import { upRead, type Op } from '../op/prims.js';
+import { pageTablesSettled } from '../pgtable/settled.js';
 import { unlinkAnonVmas } from '../rmap/anon_vma_clone.js';
 import { unlinkFile } from './file_map.js';
 import { findVmaIndex, type Mm } from './mm.js';
@@ -99,6 +100,7 @@ function* unmapVmas(
   mm: Mm,
   { vmas: removed, floor, ceiling }: DetachedVmas,
 ): Op<void> {
+  yield* pageTablesSettled(mm);
   for (const vma of removed) zapPageRange(kernel, vma, vma.start, vma.end, ZAP_ALL);
   for (const vma of removed) {
     if ((vma.flags & VM_HUGETLB) !== 0) hugetlbUnreserve(kernel, vma, vma.start, vma.end);
