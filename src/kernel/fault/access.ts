@@ -85,32 +85,29 @@ export function* userAccess(
  * with the mmap lock, which a stack that grows needs too. Returns `VM_FAULT_*` bits.
  */
 export function* userFault(kernel: Kernel, mm: Mm, vpn: number, isWrite: boolean): Op<number> {
-  let earlier = 0;
-  const locked = yield* lockVmaUnderRcu(mm, vpn);
-  if (locked !== undefined) {
-    const result = yield* permittedFault(kernel, locked, vpn, isWrite, FAULT_VMA_LOCK);
-    yield* vmaEndRead(locked);
-    if ((result & VM_FAULT_RETRY) === 0) return result;
-    // What had to be read is there now, and counts.
-    earlier = result & VM_FAULT_MAJOR;
+  const vma = yield* lockVmaUnderRcu(mm, vpn);
+  if (vma === undefined) return yield* faultWithMmapLock(kernel, mm, vpn, isWrite);
+  let result = VM_FAULT_SIGSEGV;
+  if ((vma.flags & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) !== 0) {
+    const faultFlags = isWrite ? FAULT_WRITE | FAULT_VMA_LOCK : FAULT_VMA_LOCK;
+    result = yield* handleMmFault(kernel, vma, vpn, faultFlags);
   }
-  yield* downRead(mm.mmapLock);
-  const vma = yield* findVmaOrGrow(kernel, mm, vpn);
-  const result =
-    vma === undefined ? VM_FAULT_SIGSEGV : yield* permittedFault(kernel, vma, vpn, isWrite, 0);
-  yield* upRead(mm.mmapLock);
-  return result | earlier;
+  yield* vmaEndRead(vma);
+  if ((result & VM_FAULT_RETRY) === 0) return result;
+  // What had to be read is there now, and counts.
+  const major = result & VM_FAULT_MAJOR;
+  return (yield* faultWithMmapLock(kernel, mm, vpn, isWrite)) | major;
 }
 
-function* permittedFault(
-  kernel: Kernel,
-  vma: Vma,
-  vpn: number,
-  isWrite: boolean,
-  lockFlag: number,
-): Op<number> {
-  if ((vma.flags & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) === 0) return VM_FAULT_SIGSEGV;
-  return yield* handleMmFault(kernel, vma, vpn, isWrite ? FAULT_WRITE | lockFlag : lockFlag);
+function* faultWithMmapLock(kernel: Kernel, mm: Mm, vpn: number, isWrite: boolean): Op<number> {
+  yield* downRead(mm.mmapLock);
+  const vma = yield* findVmaOrGrow(kernel, mm, vpn);
+  let result = VM_FAULT_SIGSEGV;
+  if (vma !== undefined && (vma.flags & (isWrite ? VM_WRITE : VM_ACCESS_FLAGS)) !== 0) {
+    result = yield* handleMmFault(kernel, vma, vpn, isWrite ? FAULT_WRITE : 0);
+  }
+  yield* upRead(mm.mmapLock);
+  return result;
 }
 
 /**

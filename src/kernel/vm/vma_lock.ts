@@ -9,6 +9,7 @@
  */
 import { fail } from '../../base/errors.js';
 import {
+  canInterleave,
   downgradeWrite,
   downReadTrylock,
   downWrite,
@@ -110,6 +111,8 @@ export function* vmaEndRead(vma: Vma): Op<void> {
  * @kernel lock_vma_under_rcu
  */
 export function* lockVmaUnderRcu(mm: Mm, vpn: number): Op<Vma | undefined> {
+  // Where nobody can come in, no VMA is locked while a fault begins.
+  if (!canInterleave) return findVma(mm, vpn);
   yield* rcuReadLock();
   const vma = findVma(mm, vpn);
   const isLocked = vma !== undefined && (yield* vmaStartRead(mm, vma));
