@@ -49,7 +49,7 @@ function displayWidth(text: string): number {
 }
 
 /** Cuts a text without control characters to places of a terminal; what is cut ends in `…`. */
-function clipText(text: string, width: number): string {
+export function clipText(text: string, width: number): string {
   if (displayWidth(text) <= width) return text;
   let clipped = '';
   let used = 0;

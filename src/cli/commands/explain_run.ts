@@ -5,6 +5,7 @@ import type { ExplainReport } from '../../query/explain/report.js';
 import { withRecording } from '../../trace/threaded/with_recording.js';
 import type { OpeningRecording } from '../../trace/threaded/reader_thread.js';
 import type { Cli } from '../command.js';
+import { demangle } from '../demangler.js';
 import { EXIT_FOUND, EXIT_LOST_EVENTS, EXIT_OK, type ExitCode } from '../exit_code.js';
 import { parseDurationMs } from '../parse_duration.js';
 import type { ExplainCliOptions } from './explain.js';
@@ -36,6 +37,7 @@ export async function runExplain(
         return await explain(recording, {
           ...asked,
           readModule,
+          demangle,
           onProgress: (count) => progress.update(count),
         });
       } finally {

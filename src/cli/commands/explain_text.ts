@@ -9,7 +9,7 @@ import { countWords, percentWords, timeWords } from '../../query/explain/words.j
 import type { Cli } from '../command.js';
 import { formatBytes, formatCount, formatPercent } from '../format.js';
 import { printable } from '../sanitize.js';
-import { padText, printTable, type Precision } from '../table.js';
+import { clipText, padText, printTable, type Precision } from '../table.js';
 
 const WIDTH = 100;
 const MOST_CAUSES = 12;
@@ -104,7 +104,7 @@ function printCauses(cli: Cli, report: ExplainReport, precision: Precision): voi
         },
         {
           header: 'memory',
-          value: (cause) => regionLabel(report, cause),
+          value: (cause) => clipText(printable(regionLabel(report, cause)), 20),
           leastWidth: 10,
         },
         { header: 'by', value: (cause) => side(cause) },

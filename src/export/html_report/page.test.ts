@@ -61,7 +61,13 @@ describe('the HTML report', () => {
       regions: report.regions.map((region) => ({ ...region, label: HOSTILE })),
       causes: report.causes.map((cause) => ({
         ...cause,
-        writer: { ...cause.writer, module: HOSTILE, modulePath: HOSTILE, symbol: HOSTILE },
+        writer: {
+          ...cause.writer,
+          module: HOSTILE,
+          modulePath: HOSTILE,
+          symbol: HOSTILE,
+          linkerSymbol: HOSTILE,
+        },
       })),
       advice: report.advice.map((advice) => ({ ...advice, title: HOSTILE, detail: HOSTILE })),
       budgets: [{ expression: HOSTILE, value: 1, failed: true, note: HOSTILE }],

@@ -82,10 +82,11 @@ function causeRow(report: ExplainReport, cause: CauseReport, most: number): Cell
     { class: 'bar', viewBox: '0 0 100 6', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
     element('rect', { width: Math.max(0.5, (100 * cause.bytes) / most), height: 6 }),
   );
-  const path =
-    cause.writer.modulePath === ''
-      ? ''
-      : ` title="${escapeHtml(`${cause.writer.modulePath}+0x${cause.writer.offset.toString(16)}`)}"`;
+  const { modulePath, offset, symbol, linkerSymbol } = cause.writer;
+  const place = modulePath === '' ? [] : [`${modulePath}+0x${offset.toString(16)}`];
+  const whole = linkerSymbol === undefined ? [] : [symbol ?? '', linkerSymbol];
+  const title = [...whole, ...place].join(' · ');
+  const path = title === '' ? '' : ` title="${escapeHtml(title)}"`;
   const who = cause.processes
     .slice(0, 8)
     .map((index) => String(report.processes[index]?.pid ?? '?'))

@@ -1,5 +1,6 @@
 import { formatCount } from '../../base/count_text.js';
 import { PAGE_SIZE_BYTES } from '../../base/units.js';
+import { briefSymbol } from './brief_symbol.js';
 import type { Collector } from './collector.js';
 import { FATE, type ForkLedger } from './fork_ledger.js';
 import type { Advice, CauseReport, FanOutReport, Writer } from './report.js';
@@ -36,7 +37,7 @@ export function adviceFor(
 }
 
 export function writerWords({ module, symbol, offset }: Writer): string {
-  if (symbol !== undefined) return `${symbol} (${module})`;
+  if (symbol !== undefined) return `${briefSymbol(symbol)} (${module})`;
   return offset < 0 ? module : `${module}+0x${offset.toString(16)}`;
 }
 

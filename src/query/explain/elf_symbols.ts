@@ -8,6 +8,10 @@ const SHT_DYNSYM = 11;
 const STT_FUNC = 2;
 const PF_X = 1;
 const MOST_SYMBOLS = 4_000_000;
+/** Names of C++ are long, and cannot be read when they are cut. */
+const MOST_NAME_LENGTH = 4096;
+/** Of all names together: a broken table points to the same text again and again. */
+const MOST_NAME_BYTES = 2 ** 28;
 
 interface Segment {
   readonly offset: number;
@@ -118,6 +122,7 @@ function parse(
     });
   }
   const symbols: FoundSymbol[] = [];
+  let nameBytes = 0;
   const sectionHeaders = word(40);
   const sectionSize = view.getUint16(58, true);
   for (let i = 0; i < view.getUint16(60, true); i += 1) {
@@ -134,6 +139,8 @@ function parse(
       if ((view.getUint8(symbol + 4) & 15) !== STT_FUNC || address === 0 || sizeBytes === 0)
         continue;
       const name = nameAt(bytes, strings + view.getUint32(symbol, true));
+      nameBytes += name.length;
+      if (nameBytes > MOST_NAME_BYTES) throw new RangeError('string table');
       if (name !== '') symbols.push({ address, sizeBytes, name });
     }
   }
@@ -144,7 +151,11 @@ function parse(
 function nameAt(bytes: Uint8Array, start: number): string {
   if (start >= bytes.length) throw new RangeError('string table');
   let text = '';
-  for (let at = start; at < bytes.length && bytes[at] !== 0 && text.length < 256; at += 1) {
+  for (
+    let at = start;
+    at < bytes.length && bytes[at] !== 0 && text.length < MOST_NAME_LENGTH;
+    at += 1
+  ) {
     text += String.fromCharCode(bytes[at] ?? 0);
   }
   return text;

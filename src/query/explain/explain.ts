@@ -16,7 +16,7 @@ import { Modules, type ReadModule } from './modules.js';
 import { baseName } from './regions.js';
 import { regionReports } from './region_reports.js';
 import type { ExplainReport, ForkReport, ProcessReport, Proof } from './report.js';
-import { Writers } from './writers.js';
+import { Writers, type Demangle } from './writers.js';
 
 export interface ExplainOptions {
   /** Part of the recording to look at; default all of it. */
@@ -26,6 +26,8 @@ export interface ExplainOptions {
   readonly failIf?: readonly FailIf[];
   /** Reads program files for symbols; without it writers have offsets only. */
   readonly readModule?: ReadModule;
+  /** Names functions as their source has them; without it as the linker knows them. */
+  readonly demangle?: Demangle;
   /** Called now and then with the number of events read. */
   readonly onProgress?: (events: number) => void;
   /** Physical memory of the machine in pages; default 16 GiB. */
@@ -66,7 +68,9 @@ export async function explain(
   }
   const processes = processReports(collector);
   const regions = regionReports(collector);
-  const causes = causeReports(collector, new Writers(names, modules), regions);
+  const demangle = options.demangle ?? ((name: string): string => name);
+  const writers = new Writers(names, modules, demangle);
+  const causes = causeReports(collector, writers, regions);
   const fanOut = fanOutReports(collector);
   const summary = summarise(collector, processes, recording.info.precision);
   return {

@@ -133,6 +133,8 @@ export interface Writer {
   readonly offset: number;
   /** Function, if the file on this machine is the recorded one and has the symbol. */
   readonly symbol: string | undefined;
+  /** Its name as the linker knows it, if that is another one: C++ and Rust. */
+  readonly linkerSymbol: string | undefined;
 }
 
 export interface CauseReport {
