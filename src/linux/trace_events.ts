@@ -9,7 +9,7 @@ const TRACED_CALLS = [
   'mlock mlock2 munlock mlockall munlockall',
   'clone clone3 fork vfork execve execveat prctl shmget shmat shmdt',
   'process_vm_readv process_vm_writev vmsplice userfaultfd io_uring_register',
-  'ftruncate truncate fallocate',
+  'memfd_create ftruncate truncate fallocate',
 ]
   .join(' ')
   .split(' ');

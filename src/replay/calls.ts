@@ -40,8 +40,12 @@ const MAP_FLAG_WORDS: ReadonlyArray<readonly [number, string]> = [
   [0x4000, 'noreserve'],
   [0x8000, 'populate'],
   [0x20000, 'stack'],
-  [0x40000, 'hugetlb'],
 ];
+const MAP_HUGETLB = 0x40000;
+/** Where flags of mappings, memfds and segments hold the logarithm of the huge page size. */
+const HUGE_SHIFT = 26;
+const HUGE_MASK = 0x3f;
+const LOG_GIB = 30;
 const MAP_ANONYMOUS = 0x20;
 /** Without effect since long; those who load programs and libraries set it still. */
 const MAP_DENYWRITE = 0x800;
@@ -65,6 +69,7 @@ export interface CallFiles {
     descriptor: number,
     offsetPages: number,
     isLoader: boolean,
+    atPage: number,
   ): string;
   /** Machine file behind a descriptor whose length changes; made if it is new. */
   fileToResize(process: ReplayProcess, descriptor: number): string;
@@ -186,18 +191,25 @@ function mmapOperation(process: ReplayProcess, call: CallRecord, files: CallFile
     'fixed',
     ...(isAnonymous ? ['anon'] : []),
     ...words(flags, MAP_FLAG_WORDS),
+    ...((flags & MAP_HUGETLB) === 0 ? [] : [isGigantic(flags) ? 'hugetlb1g' : 'hugetlb']),
   ];
   const off = pageOf(offset);
   const isLoader = (flags & MAP_DENYWRITE) !== 0;
+  const at = pageOf(call.returned);
   return {
     op: 'mmap',
     p: process.pid,
-    at: pageOf(call.returned),
+    at,
     n: pagesOf(length),
     prot: protLetters(prot),
     flags: flagWords.join('|'),
-    ...(isAnonymous ? {} : { file: files.fileToMap(process, descriptor, off, isLoader), off }),
+    ...(isAnonymous ? {} : { file: files.fileToMap(process, descriptor, off, isLoader, at), off }),
   };
+}
+
+/** Whether flags that ask for hugetlb memory ask for pages of 1 GiB. */
+export function isGigantic(flags: number): boolean {
+  return ((flags >>> HUGE_SHIFT) & HUGE_MASK) === LOG_GIB;
 }
 
 /** The first answer tells where the heap starts. */

@@ -4,6 +4,7 @@ import { folioPrecisePageMapcount } from '../kernel/phys/folio.js';
 import { isSwapPte } from '../kernel/swap/swap_pte.js';
 import { MM_ANONPAGES, type Mm } from '../kernel/vm/mm.js';
 import { RUN, type Snapshot } from '../trace/snapshot.js';
+import { anonymousHugetlbPages } from './huge_pools.js';
 import { anonymousPageAt, AnonymousPages, NO_PAGE } from './mapped_page.js';
 
 /** How the machine compares with the kernel's own list of pages at one snapshot. */
@@ -291,8 +292,10 @@ function walkSnapshot(kernel: Kernel, snapshot: Snapshot, tally: Comparison): vo
       }
     }
     const found = tally.endProcess();
+    if (mm === undefined) continue;
     // The counter is exact (an invariant), so what was not found there is extra.
-    if (mm !== undefined) tally.addExtra((mm.rss[MM_ANONPAGES] ?? 0) - found);
+    const counted = (mm.rss[MM_ANONPAGES] ?? 0) + anonymousHugetlbPages(kernel, mm);
+    tally.addExtra(counted - found);
   }
 }
 

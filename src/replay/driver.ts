@@ -10,6 +10,7 @@ import { operationOfCall, pageOf } from './calls.js';
 import { SnapshotComparer, type SnapshotComparison } from './compare.js';
 import { noFindings } from './findings.js';
 import { fillBlock } from './huge_blocks.js';
+import { isPoolPage } from './huge_pools.js';
 import { installImage, stackTop } from './image.js';
 import type { ReplayMoment, ReplayObserver } from './observer.js';
 import { PageEvents } from './page_events.js';
@@ -89,7 +90,7 @@ export class ReplayDriver {
     const zapTaps = taps.filter((tap) => tap.pageZapped !== undefined);
     return {
       pageCopied: (mm, vpn, oldPfn, newPfn, mapcount) => {
-        this.copied = true;
+        this.copied = !isPoolPage(this.machine.kernel, newPfn);
         this.pages.noteCopy(oldPfn);
         for (const tap of taps) tap.pageCopied?.(mm, vpn, oldPfn, newPfn, mapcount);
       },

@@ -1,4 +1,5 @@
 import { Machine } from '../kernel/machine.js';
+import { HugePools } from './huge_pools.js';
 import type { Operation, OperationResult } from '../kernel/operation.js';
 
 /** 256 MiB: most recorded programs need less. */
@@ -14,22 +15,31 @@ const FAULT_PAGES = 1024;
  */
 export class ReplayMachine extends Machine {
   private readonly mostPages: number;
+  private readonly hugePools: HugePools;
 
   /** @param mostPages Physical memory that it never exceeds. */
   constructor(mostPages: number) {
     super({ profile: { memoryPages: Math.min(FIRST_MEMORY_PAGES, mostPages) } });
     this.mostPages = mostPages;
+    this.hugePools = new HugePools(this);
     // No page is known to be full of zeros, so that splits keep them all.
     this.kernel.memory.blankWord = UNKNOWN_CONTENT;
   }
 
   override apply(operation: Operation): OperationResult {
+    const need = this.hugePools.shortOf(operation);
+    if (need !== undefined) {
+      this.ensureFree(need.pages * 2 ** need.order);
+      super.apply(this.hugePools.growth(need));
+    }
+    this.ensureFree(pagesFilledBy(operation));
+    return super.apply(operation);
+  }
+
+  private ensureFree(pages: number): void {
     const { memory } = this.kernel;
     const reserve = FAULT_PAGES + memory.pageCount / 4;
-    if (memory.freePages < reserve + pagesFilledBy(operation)) {
-      this.grow(reserve + pagesFilledBy(operation));
-    }
-    return super.apply(operation);
+    if (memory.freePages < reserve + pages) this.grow(reserve + pages);
   }
 
   private grow(wantedPages: number): void {
