@@ -292,10 +292,10 @@ export class ReplayDriver {
     fault.write = isWrite ? 1 : 0;
     this.copied = false;
     this.reused = false;
-    this.pages.beginFault();
     const pfn = queue.d[slot] ?? -1;
     const { kernel } = this.machine;
     const mm = kernel.processes.get(process.pid)?.mm;
+    this.pages.beginFault(mm, vpn);
     const before = mm?.rss[MM_ANONPAGES] ?? 0;
     if (pfn !== -1) this.hasAllocations = true;
     // A write that gets no page finds one there, such as userfaultfd's: never a huge one.
@@ -352,7 +352,7 @@ export class ReplayDriver {
   private checkCounter(queue: StepQueue, slot: number, tid: number): void {
     const isOwn = queue.b[slot] === 1;
     const member = queue.c[slot];
-    if (member === RSS_MEMBER.swapEntries) this.pages.noteSwapEntries(queue.d[slot] ?? 0);
+    if (member === RSS_MEMBER.swapEntries) this.pages.noteSwapEntries(queue, slot, tid);
     if (member !== RSS_MEMBER.anon) return;
     if (this.unplaced.counted(tid, isOwn, this.passed.size < this.snapshots.size)) {
       this.findings.pagesUnplaced += 1;

@@ -8,6 +8,7 @@ import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
 import { KsmMerges } from './ksm_merges.js';
 import { MigrationEntries } from './migration_entries.js';
 import { MmWords } from './mm_words.js';
+import { isSwapPte } from '../kernel/swap/swap_pte.js';
 import { PageIdentity, type PagePlace } from './page_identity.js';
 import type { StepQueue } from './steps.js';
 
@@ -56,6 +57,12 @@ export class PageEvents {
   /** Frames that are unmapped and being written to swap, and where they were. */
   private readonly written = new Map<number, PagePlace>();
   private hasSwapEntries = false;
+  /** The last value of the counter of swap entries, by mm id. */
+  private readonly swapEntries = new Map<number, number>();
+  /** Pages that come back from swap for threads whose counter has not told so yet. */
+  private readonly swapIns = new Map<number, { readonly mm: Mm; readonly vpn: number }>();
+  /** The present fault is at a swap entry. */
+  private isSwapIn = false;
   private hasSwap = false;
   /** Frames of faults that the machine had no use for: another thread's fault was first. */
   private readonly rivals = new Set<number>();
@@ -71,8 +78,31 @@ export class PageEvents {
   }
 
   /** A fault begins. */
-  beginFault(): void {
+  beginFault(mm: Mm | undefined, vpn: number): void {
     this.copiedFrom = NO_PAGE;
+    this.isSwapIn = this.hasSwap && mm !== undefined && this.isSwappedOut(mm, vpn);
+  }
+
+  private isSwappedOut(mm: Mm, vpn: number): boolean {
+    const { pageTables } = this.machine.kernel;
+    const entry = pageTables.findPte(mm.pgd, vpn);
+    return entry >= 0 && isSwapPte(pageTables.flags[entry] ?? 0);
+  }
+
+  /**
+   * A snapshot begins. Whoever was stopped while a page came back from swap has not mapped it: the
+   * counter of swap entries did not fall.
+   */
+  beginSnapshot(): void {
+    for (const { mm, vpn } of this.swapIns.values()) {
+      const { kernel } = this.machine;
+      const isAlive = [...kernel.processes.values()].some((process) => process.mm === mm);
+      const page = isAlive ? anonymousPageAt(kernel, mm, vpn) : NO_PAGE;
+      const [place, ...others] = page === NO_PAGE ? [] : this.identity.placesOf(page);
+      // Others that map it have got it in faults of their own.
+      if (place !== undefined && others.length === 0) this.reclaimAt(place);
+    }
+    this.swapIns.clear();
   }
 
   /** The machine copies a page in the present fault. */
@@ -86,6 +116,7 @@ export class PageEvents {
    */
   endFault(tid: number, mm: Mm, vpn: number, pfn: number, order: number, hasEffect: boolean): void {
     this.rememberFault(tid, mm, vpn);
+    if (this.isSwapIn) this.swapIns.set(tid, { mm, vpn });
     if (!hasEffect) this.addRival(mm, vpn, pfn);
     else if (this.rivals.size > 0) this.rivals.delete(pfn);
     if (order > 0) {
@@ -135,8 +166,12 @@ export class PageEvents {
   }
 
   /** The counter of swap entries of some address space has a value. */
-  noteSwapEntries(pages: number): void {
+  noteSwapEntries(queue: StepQueue, slot: number, tid: number): void {
+    const mmId = queue.a[slot] ?? 0;
+    const pages = queue.d[slot] ?? 0;
     if (pages > 0) this.hasSwapEntries = true;
+    if (queue.b[slot] === 1 && pages < (this.swapEntries.get(mmId) ?? 0)) this.swapIns.delete(tid);
+    this.swapEntries.set(mmId, pages);
   }
 
   /** An allocation by a thread that has no process: a kernel thread. */
@@ -253,6 +288,7 @@ export class PageEvents {
   /** A thread starts something else: later allocations are not of its last fault. */
   forgetThread(tid: number): void {
     this.faults.delete(tid);
+    this.swapIns.delete(tid);
   }
 
   /** The process has ended or has another address space now. */

@@ -29,6 +29,7 @@ export class SnapshotSync implements ComparisonListener {
     this.pages = pages;
     this.unplaced = unplaced;
     this.openMerges = pages.ksm.takeOpen();
+    pages.beginSnapshot();
     pages.identity.beginListed();
   }
 
