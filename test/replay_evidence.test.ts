@@ -43,6 +43,16 @@ class Script {
     return this.push(EVENT.exec, PID, program, PID);
   }
 
+  /** The second thread execs: the first one ends, and the other goes on under its id. */
+  execOfThread(): this {
+    const program = this.strings.intern('/bin/other');
+    this.push(EVENT.prepareExec, OTHER_TID, program);
+    this.push(EVENT.exit, PID, program, PID, 0);
+    // As execve maps and fills memory before its event.
+    this.map(4, ANONYMOUS).fault(0, FAULT_ERROR.write).alloc(42).count(1);
+    return this.push(EVENT.exec, PID, program, PID, OTHER_TID);
+  }
+
   thread(): this {
     return this.push(EVENT.newTask, PID, this.strings.intern('program'), OTHER_TID, THREAD);
   }
@@ -140,6 +150,20 @@ describe('a descriptor whose file was one page long', () => {
     const result = await shortFile().exec().map(4, 0, 3).fault(2, WRITE).alloc(42).replay();
     expect(anonymousPages(result)).toBe(1);
   });
+});
+
+test('a thread that execs goes on as the process', async () => {
+  const script = new Script().thread().execOfThread().fault(1, WRITE).alloc(43).count(2);
+  const result = await script.replay();
+  expect(anonymousPages(result)).toBe(2);
+  expect(result.findings.processesUnknown).toBe(0);
+});
+
+test('a call that is not permitted, as on sealed memory, changes nothing', async () => {
+  const script = new Script().map(4, ANONYMOUS).call('mprotect', [AT, 4 * PAGE, 1], -1);
+  const result = await script.fault(1, WRITE).alloc(42).count(1).replay();
+  expect(anonymousPages(result)).toBe(1);
+  expect(result.findings.faultsRefused).toBe(0);
 });
 
 describe('a fault that lets go of its page', () => {

@@ -49,6 +49,7 @@ const LOG_GIB = 30;
 const MAP_ANONYMOUS = 0x20;
 /** Without effect since long; those who load programs and libraries set it still. */
 const MAP_DENYWRITE = 0x800;
+const EPERM = 1;
 const MREMAP_DONTUNMAP = 4;
 const MLOCK_ONFAULT = 1;
 const PR_SET_MEMORY_MERGE = 67;
@@ -105,6 +106,9 @@ export function operationOfCall(
   const p = process.pid;
   const [first = 0, second = 0, third = 0, fourth = 0] = call.args;
   const { returned } = call;
+  // No right to lock, or sealed memory. What lies before that has changed, but nothing tells how
+  // far, and calls are seldom about more than one VMA.
+  if (returned === -EPERM) return undefined;
   const at = pageOf(first);
   const n = pagesOf(second);
   switch (call.name) {

@@ -84,12 +84,15 @@ export class TaskTable {
     this.setProcess(tid, process);
   }
 
-  /** Removes a thread; returns its process if it was the last one. */
+  /**
+   * Removes a thread; returns its process if it was the last one. The id of the first thread stays
+   * the process's: another thread that execs goes on under it.
+   */
   exitThread(tid: number, timeNs: number, isLast: boolean): ReplayProcess | undefined {
     const process = this.processOfTid.get(tid);
     if (process === undefined) return undefined;
     process.threads.delete(tid);
-    this.setProcess(tid, undefined);
+    if (tid !== process.pid) this.setProcess(tid, undefined);
     if (process.threads.size > 0 && !isLast) return undefined;
     this.end(process, timeNs);
     return process;
@@ -98,6 +101,7 @@ export class TaskTable {
   /** Removes a process with all its threads. */
   end(process: ReplayProcess, timeNs: number): void {
     for (const other of process.threads) this.setProcess(other, undefined);
+    this.setProcess(process.pid, undefined);
     process.threads.clear();
     process.endNs = timeNs;
     this.living.delete(process.pid);
