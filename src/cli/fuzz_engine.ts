@@ -1,23 +1,14 @@
 /** Random scenarios on the engine alone: no crash, invariants and content hold, builds agree. */
 import { setImmediate } from 'node:timers/promises';
-import { RmapError } from '../base/errors.js';
-import { generateScenario } from '../check/generate/generate.js';
-import { profileOf } from '../check/generate/profiles.js';
-import { checkMachine } from '../check/check_machine.js';
-import { shrinkScenario } from '../check/shrink.js';
-import { checkInvariants } from '../kernel/invariants/index.js';
-import { Machine } from '../kernel/machine.js';
-import type { MachineOptions } from '../kernel/machine.js';
-import type { Operation } from '../kernel/operation.js';
-import type { Profile } from '../kernel/profile.js';
-import { REGION_START_PAGE } from '../trace/scenario.js';
 import type { FuzzFinding } from './fuzz_findings.js';
+import { type Judged, loadJudge } from './fuzz_judge.js';
 import type { PlannedScenario } from './fuzz_plan.js';
 
 export interface EngineFuzzOptions {
   readonly scenarios: Iterable<PlannedScenario>;
   /** Check all invariants and the content of memory after every operation. */
   readonly check: boolean;
+  /** What goes wrong from now on, goes wrong with this scenario. */
   readonly onStart: (planned: PlannedScenario) => void;
   readonly onScenario: (doneCount: number) => void;
   /** Returns whether to go on. */
@@ -29,81 +20,24 @@ export interface EngineFuzzCounts {
   readonly operations: number;
 }
 
-/** Every so many scenarios run in the other build too, and are checked at the end. */
-const OTHER_BUILD_EVERY = 61;
-
-type MachineClass = new (options: MachineOptions) => Machine;
-
+/** One scenario after the other, in this thread. */
 export async function fuzzEngine(options: EngineFuzzOptions): Promise<EngineFuzzCounts> {
-  const OtherMachine = await loadCheckBuild();
+  const judge = await loadJudge(options.check);
   const counts = { scenarios: 0, operations: 0 };
   for (const planned of options.scenarios) {
     options.onStart(planned);
-    const operations = generateScenario(planned.generated);
-    const other = counts.scenarios % OTHER_BUILD_EVERY === 0 ? OtherMachine : undefined;
-    const profile = profileOf(planned.profile, planned.generated.mode);
-    const judge = (candidate: readonly Operation[]): string | undefined =>
-      whatFails(candidate, profile, options.check, other);
-    const failure = judge(operations);
+    const judged = judge(planned, counts.scenarios);
     counts.scenarios += 1;
-    counts.operations += operations.length;
+    counts.operations += judged.operationCount;
     options.onScenario(counts.scenarios);
     // Signals are heard between scenarios.
     await setImmediate();
-    if (failure === undefined) continue;
-    const kind = kindOf(failure);
-    const shrunk = shrinkScenario(operations, (candidate) => {
-      const now = judge(candidate);
-      return now !== undefined && kindOf(now) === kind;
-    });
-    const message = judge(shrunk.operations) ?? failure;
-    const finding = { planned, operations: shrunk.operations, message, details: [] };
-    if (!(await options.onFinding(finding))) break;
+    const finding = findingOf(planned, judged);
+    if (finding !== undefined && !(await options.onFinding(finding))) break;
   }
   return counts;
 }
 
-/** The class of the build that keeps its generators; not bundled with the fast one. */
-async function loadCheckBuild(): Promise<MachineClass | undefined> {
-  const url = new URL('../../check/kernel/machine.js', import.meta.url).href;
-  if (url === new URL('../kernel/machine.js', import.meta.url).href) return undefined;
-  try {
-    return ((await import(url)) as { readonly Machine: MachineClass }).Machine;
-  } catch {
-    return undefined;
-  }
-}
-
-/** While a failure is made smaller it must stay the same one: numbers in it may change. */
-function kindOf(message: string): string {
-  return message.replace(/[0-9]+/g, '#').slice(0, 60);
-}
-
-/** Runs a scenario; the first thing that is wrong, or undefined. */
-function whatFails(
-  operations: readonly Operation[],
-  profile: Partial<Profile>,
-  isChecked: boolean,
-  Other: MachineClass | undefined,
-): string | undefined {
-  const machineOptions: MachineOptions = { regionStart: REGION_START_PAGE, profile };
-  const machine = new Machine(machineOptions);
-  try {
-    const check = isChecked ? checkMachine(machine) : undefined;
-    for (const operation of operations) {
-      const result = machine.apply(operation);
-      check?.(operation, result);
-    }
-    if (Other === undefined) return undefined;
-    checkInvariants(machine.kernel);
-    const other = new Other(machineOptions);
-    for (const operation of operations) other.apply(operation);
-    const [one, two] = [machine.fingerprint(), other.fingerprint()];
-    return one === two ? undefined : `the two builds differ: fingerprints ${one} and ${two}`;
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    // A smaller scenario may make no sense any more: that is no failure.
-    if (error instanceof RmapError && error.code === 'input') return undefined;
-    return error instanceof RmapError ? error.message : `${error.name}: ${error.message}`;
-  }
+export function findingOf(planned: PlannedScenario, { wrong }: Judged): FuzzFinding | undefined {
+  return wrong === undefined ? undefined : { planned, ...wrong, details: [] };
 }

@@ -26,6 +26,11 @@ export interface PlannedScenario {
 
 export const DEFAULT_RUNS = 1000;
 
+/** Up to this many scenarios take less time than it takes to start threads for them. */
+const MOST_RUNS_OF_ONE = 50;
+/** Each thread has memory of its own. */
+const MOST_JOBS = 256;
+
 function modeNamesOf(options: PlanOptions): typeof MODE_NAMES {
   const names = options.live === true ? LIVE_MODE_NAMES : MODE_NAMES;
   const { mode } = options;
@@ -63,8 +68,7 @@ export function planScenarios(options: PlanOptions): Iterable<PlannedScenario> {
   const firstSeed = parseCount(options.seed, '--seed', 0);
   const operationCount = parseCount(options.ops, '--ops');
   const forMs = options.for === undefined ? Infinity : parseDurationMs(options.for, '--for');
-  const unlimited = options.for === undefined ? DEFAULT_RUNS : Infinity;
-  const runs = options.runs === undefined ? unlimited : parseCount(options.runs, '--runs');
+  const runs = runsOf(options);
   const isLive = options.live === true;
   function* scenarios(): Generator<PlannedScenario> {
     const endMs = performance.now() + forMs;
@@ -77,6 +81,28 @@ export function planScenarios(options: PlanOptions): Iterable<PlannedScenario> {
     }
   }
   return scenarios();
+}
+
+function runsOf(options: PlanOptions): number {
+  if (options.runs !== undefined) return parseCount(options.runs, '--runs');
+  return options.for === undefined ? DEFAULT_RUNS : Infinity;
+}
+
+/**
+ * How many scenarios are performed at a time: what `--jobs` says, or one for each processor where
+ * that saves time.
+ */
+export function planJobs(
+  options: PlanOptions & { readonly jobs?: string },
+  processorCount: number,
+): number {
+  const { jobs, live } = options;
+  if (live === true && jobs !== undefined) {
+    throw new RmapError('usage', '--jobs: not with --live, which has one kernel');
+  }
+  if (jobs !== undefined) return parseCount(jobs, '--jobs', 1, MOST_JOBS);
+  const isShort = live === true || runsOf(options) <= MOST_RUNS_OF_ONE;
+  return isShort ? 1 : Math.min(processorCount, MOST_JOBS);
 }
 
 function inTurn<T>(items: readonly T[], turn: number): T {

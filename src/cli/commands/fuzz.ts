@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { RmapError } from '../../base/errors.js';
 import { LIVE_MODE_NAMES, MODE_NAMES } from '../../check/generate/modes.js';
 import { PROFILE_NAMES } from '../../check/generate/profiles.js';
@@ -5,10 +6,10 @@ import type { Cli } from '../command.js';
 import { defineCommand } from '../command.js';
 import { EXIT_FOUND, EXIT_OK } from '../exit_code.js';
 import { formatCount, formatRate } from '../format.js';
-import { fuzzEngine } from '../fuzz_engine.js';
+import type { EngineFuzzOptions } from '../fuzz_engine.js';
 import { findingJson, printFinding, saveFinding } from '../fuzz_findings.js';
 import type { FuzzFinding } from '../fuzz_findings.js';
-import { DEFAULT_RUNS, planScenarios, replayLine } from '../fuzz_plan.js';
+import { DEFAULT_RUNS, planJobs, planScenarios, replayLine } from '../fuzz_plan.js';
 import type { PlannedScenario, PlanOptions } from '../fuzz_plan.js';
 import { parseCount } from '../parse_count.js';
 import { untilStopped } from '../until_stopped.js';
@@ -16,6 +17,7 @@ import { untilStopped } from '../until_stopped.js';
 interface Options extends PlanOptions {
   readonly out?: string;
   readonly most: string;
+  readonly jobs?: string;
   readonly cReproducer?: boolean;
 }
 
@@ -49,6 +51,10 @@ export const command = defineCommand<[], Options>({
       .option('--ops <n>', 'operations of a scenario', '40')
       .option('--most <n>', 'stop after this many findings', '1')
       .option('--profile <name>', `machine: ${PROFILE_NAMES.join(' ')} (all in turn)`)
+      .option(
+        '--jobs <n>',
+        'scenarios at a time, not with --live; the results are the same (one for each processor)',
+      )
       .option('--check', 'check all invariants and the content of memory after every operation')
       .option('--out <dir>', 'save findings as NAME.ops.jsonl and, of a kernel, NAME.state.json')
       .option('--c-reproducer', 'save a stand-alone C program of each finding too');
@@ -59,6 +65,7 @@ export const command = defineCommand<[], Options>({
     }
     const scenarios = planScenarios(options);
     const most = parseCount(options.most, '--most');
+    const jobs = planJobs(options, availableParallelism());
     const found: FuzzFinding[] = [];
     const { out } = options;
     const onFinding = async (finding: FuzzFinding): Promise<boolean> => {
@@ -68,9 +75,11 @@ export const command = defineCommand<[], Options>({
       return found.length < most;
     };
     const startMs = performance.now();
-    const perform = options.live === true ? runLive : runEngine;
     const counts = await untilStopped(async (isStopped) => {
-      return await perform(cli, options, whileNot(isStopped, scenarios), onFinding);
+      const until = whileNot(isStopped, scenarios);
+      return options.live === true
+        ? await runLive(cli, options, until, onFinding)
+        : await runEngine(cli, options, until, onFinding, jobs);
     });
     const perSecond = counts.scenarios / ((performance.now() - startMs) / 1000);
     report(cli, options, { counts, perSecond, found });
@@ -112,15 +121,21 @@ async function runEngine(
   options: Options,
   scenarios: Iterable<PlannedScenario>,
   onFinding: OnFinding,
+  jobs: number,
 ): Promise<Counts> {
+  const perform =
+    jobs === 1
+      ? (await import('../fuzz_engine.js')).fuzzEngine
+      : (await import('../fuzz_threads.js')).fuzzThreads;
   const progress = await cli.progress('scenarios');
-  return await fuzzEngine({
+  const fuzzOptions: EngineFuzzOptions = {
     scenarios,
     check: options.check === true,
     onStart: (planned) => cli.setReplay(replayLine(options, planned)),
     onScenario: (done) => progress.update(done),
     onFinding,
-  }).finally(() => progress.stop());
+  };
+  return await perform(fuzzOptions, jobs).finally(() => progress.stop());
 }
 
 interface Outcome {
