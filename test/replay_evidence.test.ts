@@ -22,6 +22,7 @@ const AT = 0x7000_0000_0000;
 const BLOCK = 512 * PAGE;
 const MM = 7;
 const PRIVATE = 2;
+const DROPPABLE = 8;
 const ANONYMOUS = 0x20;
 const POPULATE = 0x8000;
 const DENYWRITE = 0x800;
@@ -55,6 +56,10 @@ class Script {
 
   thread(): this {
     return this.push(EVENT.newTask, PID, this.strings.intern('program'), OTHER_TID, THREAD);
+  }
+
+  fork(): this {
+    return this.push(EVENT.newTask, PID, this.strings.intern('program'), OTHER_TID, 0);
   }
 
   call(name: string, args: readonly number[], returned = 0): this {
@@ -121,8 +126,8 @@ class Script {
 }
 
 /** Anonymous pages of the program at the end. */
-function anonymousPages({ driver }: ReplayResult): number {
-  return driver.machine.kernel.processes.get(PID)?.mm.rss[1] ?? -1;
+function anonymousPages({ driver }: ReplayResult, pid = PID): number {
+  return driver.machine.kernel.processes.get(pid)?.mm.rss[1] ?? -1;
 }
 
 describe('a descriptor whose file was one page long', () => {
@@ -150,6 +155,17 @@ describe('a descriptor whose file was one page long', () => {
     const result = await shortFile().exec().map(4, 0, 3).fault(2, WRITE).alloc(42).replay();
     expect(anonymousPages(result)).toBe(1);
   });
+});
+
+test.each([
+  ['private', PRIVATE, 1],
+  ['droppable', DROPPABLE, 0],
+])('%s memory of one process: what a child inherits', async (_, type, inherited) => {
+  const args = [0, 4 * PAGE, 3, type | ANONYMOUS, -1, 0];
+  const script = new Script().call('mmap', args, AT).fault(1, WRITE).alloc(42).count(1).fork();
+  const result = await script.call('brk', [0]).replay();
+  expect(anonymousPages(result)).toBe(1);
+  expect(anonymousPages(result, OTHER_TID)).toBe(inherited);
 });
 
 test('a thread that execs goes on as the process', async () => {

@@ -34,6 +34,8 @@ const ADVICE: ReadonlyMap<number, MadviseAdvice> = new Map([
 
 const MAP_TYPE_MASK = 0xf;
 const MAP_PRIVATE = 2;
+/** Anonymous memory of one process that the kernel may drop: empty in a child. */
+const MAP_DROPPABLE = 8;
 const MAP_FLAG_WORDS: ReadonlyArray<readonly [number, string]> = [
   [0x100, 'growsdown'],
   [0x2000, 'locked'],
@@ -94,11 +96,27 @@ export function protLetters(bits: number): Prot {
   return letters === '' ? 'n' : (letters as Prot);
 }
 
+/** The operations that a returned call stands for; none if it changes nothing. */
+export function operationsOfCall(
+  process: ReplayProcess,
+  call: CallRecord,
+  files: CallFiles,
+): readonly Operation[] {
+  const operation = operationOfCall(process, call, files);
+  if (operation === undefined) return [];
+  const [, , , flags = 0] = call.args;
+  if (operation.op !== 'mmap' || call.name !== 'mmap' || mapType(flags) !== MAP_DROPPABLE) {
+    return [operation];
+  }
+  const { p, at = 0, n } = operation;
+  return [operation, { op: 'madvise', p, at, n, advice: 'wipeonfork' }];
+}
+
 /**
  * The operation that a returned call stands for, or undefined if it changes nothing. Calls that
  * failed change nothing but for what precedes a hole.
  */
-export function operationOfCall(
+function operationOfCall(
   process: ReplayProcess,
   call: CallRecord,
   files: CallFiles,
@@ -185,9 +203,13 @@ function words(bits: number, table: ReadonlyArray<readonly [number, string]>): s
   return table.filter(([bit]) => (bits & bit) !== 0).map(([, word]) => word);
 }
 
+function mapType(flags: number): number {
+  return flags & MAP_TYPE_MASK;
+}
+
 function mmapOperation(process: ReplayProcess, call: CallRecord, files: CallFiles): Operation {
   const [, length = 0, prot = 0, flags = 0, descriptor = 0, offset = 0] = call.args;
-  const isPrivate = (flags & MAP_TYPE_MASK) === MAP_PRIVATE;
+  const isPrivate = mapType(flags) === MAP_PRIVATE || mapType(flags) === MAP_DROPPABLE;
   const isAnonymous = (flags & MAP_ANONYMOUS) !== 0;
   const flagWords = [
     isPrivate ? 'private' : 'shared',

@@ -6,7 +6,7 @@ import { CLONE_FLAG, FAULT_ERROR, RSS_MEMBER, snapshotMark } from '../trace/even
 import type { Recording } from '../trace/recording.js';
 import type { Snapshot, SnapshotLayout } from '../trace/snapshot.js';
 import { attachSnapshot } from './attach.js';
-import { operationOfCall, pageOf } from './calls.js';
+import { operationsOfCall, pageOf } from './calls.js';
 import { SnapshotComparer, type SnapshotComparison } from './compare.js';
 import { noFindings } from './findings.js';
 import { fillBlock } from './huge_blocks.js';
@@ -145,8 +145,8 @@ export class ReplayDriver {
         this.moment.call = call.name;
         if (queue.e[slot] === 1) this.pages.processes.learn(a, process.pid);
         this.files.note(process, call);
-        const operation = operationOfCall(process, call, this.files);
-        if (operation !== undefined) this.applyCall(tid, operation);
+        const operations = operationsOfCall(process, call, this.files);
+        for (const operation of operations) this.applyCall(tid, operation);
         this.moment.call = '';
         return undefined;
       }
