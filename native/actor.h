@@ -28,9 +28,9 @@ struct value_run {
 /* Fields of an operation as read from its line; see op_fields in actor_parse.c. */
 struct operation {
   char name[24];
-  long p, c, q, at, n, to, new, off, id, v, onfault, on, allow_holes, ms, scans, file;
+  long p, c, q, at, n, to, new, off, id, v, wp, onfault, on, allow_holes, ms, scans, file;
   int has_to, has_file;
-  char prot[8], flags[96], advice[24], kind[24], path[192], value[64];
+  char prot[8], flags[96], advice[24], kind[24], mode[24], features[64], path[192], value[64];
 };
 
 struct answer {
@@ -92,6 +92,12 @@ void start_process_ops(void);
  */
 void keep_own_memory(void);
 void add_value(struct answer *answer, enum value_kind kind, uint64_t value);
+/* A negative result is −1 with errno. */
+void set_result(struct answer *answer, long ret);
+
+/* actor_userfault.c: operations whose names begin with uffd_. */
+void run_userfault(const struct operation *operation, struct answer *answer);
+void forget_userfaultfd(void);
 
 /* settings.c: global settings, kept in a journal so that every way out restores them. */
 void settings_open(const char *directory);

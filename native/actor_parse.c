@@ -118,7 +118,7 @@ static const struct {
 } op_fields[] = {NUMBER(p),       NUMBER(c),  NUMBER(q),           NUMBER(at), NUMBER(n),
                  NUMBER(to),      NUMBER(new), NUMBER(off),        NUMBER(id), NUMBER(v),
                  NUMBER(onfault), NUMBER(on), NUMBER(allow_holes), NUMBER(ms), NUMBER(scans),
-                 NUMBER(file),    TEXT(prot), TEXT(flags),         TEXT(advice), TEXT(kind),
+                 NUMBER(file),    NUMBER(wp), TEXT(mode), TEXT(features), TEXT(prot), TEXT(flags),         TEXT(advice), TEXT(kind),
                  TEXT(path),      TEXT(value)};
 
 static int set_field(struct operation *operation, const char *key, const char *value) {

@@ -45,6 +45,7 @@ void process_main(int number) {
   /* A fork is in the group of its parent but does not inherit locks. */
   slot->is_grouped = own_slot && own_slot->is_grouped;
   own_slot = slot;
+  forget_userfaultfd();
   if (slot->is_grouped) keep_own_memory();
   slot->state = SLOT_IDLE;
   futex_wake(&slot->state);

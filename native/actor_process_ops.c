@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
-#include <linux/userfaultfd.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,14 +20,6 @@
 
 #ifndef PR_SET_MEMORY_MERGE
 #define PR_SET_MEMORY_MERGE 67
-#endif
-#ifndef UFFDIO_MOVE
-struct uffdio_move {
-  uint64_t dst, src, len, mode;
-  int64_t move;
-};
-#define UFFDIO_MOVE _IOWR(UFFDIO, 0x05, struct uffdio_move)
-#define UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES (1ull << 1)
 #endif
 
 static sigjmp_buf touch_failed;
@@ -56,7 +47,7 @@ void add_value(struct answer *answer, enum value_kind kind, uint64_t value) {
   control->values[answer->runs++] = run;
 }
 
-static void set_result(struct answer *answer, long ret) {
+void set_result(struct answer *answer, long ret) {
   answer->ret = ret < 0 ? -1 : ret;
   answer->error = ret < 0 ? errno : 0;
 }
@@ -267,25 +258,6 @@ static void write_other(const struct operation *operation, struct answer *answer
   }
 }
 
-static void move_pages_uffd(const struct operation *operation, struct answer *answer) {
-  int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-  struct uffdio_api api = {.api = UFFD_API};
-  struct uffdio_register target = {
-      .range = {(uint64_t)ADDRESS_OF(operation->to), operation->n * PAGE_BYTES},
-      .mode = UFFDIO_REGISTER_MODE_MISSING};
-  struct uffdio_move move = {
-      (uint64_t)ADDRESS_OF(operation->to), (uint64_t)ADDRESS_OF(operation->at),
-      operation->n * PAGE_BYTES, operation->allow_holes ? UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES : 0, 0};
-  if (uffd < 0) return set_result(answer, -1);
-  if (ioctl(uffd, UFFDIO_API, &api) || ioctl(uffd, UFFDIO_REGISTER, &target)) {
-    set_result(answer, -1);
-  } else {
-    set_result(answer, ioctl(uffd, UFFDIO_MOVE, &move));
-    ioctl(uffd, UFFDIO_UNREGISTER, &target.range);
-  }
-  close(uffd);
-}
-
 /* What a process has by itself is no part of the scenario: calls `act` for each mapping of it. */
 static void for_own_memory(void (*act)(char *start, size_t bytes)) {
   static char maps[1 << 16];
@@ -342,7 +314,7 @@ void run_in_process(const struct operation *operation, struct answer *answer) {
   if (!strcmp(name, "vmsplice")) return splice_pages(operation, answer);
   if (!strcmp(name, "vmdrain")) return drain_pipe(operation, answer);
   if (!strcmp(name, "pvm_write")) return write_other(operation, answer);
-  if (!strcmp(name, "uffd_move")) return move_pages_uffd(operation, answer);
+  if (!strncmp(name, "uffd_", 5)) return run_userfault(operation, answer);
   if (!strcmp(name, "prctl_merge")) return set_merge_any(operation, answer);
   if (!strcmp(name, "memcg")) return keep_own_memory();
   errno = ENOSYS;

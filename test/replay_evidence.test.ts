@@ -175,13 +175,6 @@ test('a thread that execs goes on as the process', async () => {
   expect(result.findings.processesUnknown).toBe(0);
 });
 
-test('pages that a call adds after a fault are not of that fault', async () => {
-  // As a direct read into a buffer whose first page was written.
-  const script = new Script().map(4, ANONYMOUS).fault(0, WRITE).alloc(42).count(1);
-  const result = await script.alloc(43).count(2).alloc(44).count(3).replay();
-  expect(result.findings.pagesUnplaced).toBe(2);
-});
-
 test('a call that is not permitted, as on sealed memory, changes nothing', async () => {
   const script = new Script().map(4, ANONYMOUS).call('mprotect', [AT, 4 * PAGE, 1], -1);
   const result = await script.fault(1, WRITE).alloc(42).count(1).replay();

@@ -24,6 +24,11 @@ const LIVE_OPERATIONS: ReadonlySet<Operation['op']> = new Set([
   'pvm_write',
   'mem_write',
   'uffd_move',
+  'uffd_register',
+  'uffd_unregister',
+  'uffd_copy',
+  'uffd_zero',
+  'uffd_wp',
   'prctl_merge',
   'file',
   'filewrite',
@@ -88,12 +93,24 @@ function checkLive(operation: Operation, i: number): void {
   if (!LIVE_OPERATIONS.has(operation.op)) {
     throw new RmapError('environment', `operation ${i}: ${operation.op} cannot be performed live`);
   }
+  if (operation.op === 'uffd_register') checkRegistration(operation.features, i);
   if (operation.op === 'mmap' && operation.at === undefined) {
     throw new RmapError(
       'environment',
       `operation ${i}: mmap needs an address to be performed live`,
     );
   }
+}
+
+/** Without a signal an access would wait for good: the actor has nobody who answers. */
+function checkRegistration(features: string | undefined, i: number): void {
+  const words = features?.split('|') ?? [];
+  if (words.includes('sigbus') && !words.includes('event_fork')) return;
+  throw new RmapError(
+    'environment',
+    `operation ${i}: uffd_register needs the feature sigbus, and not event_fork, ` +
+      'to be performed live',
+  );
 }
 
 function pathOfKey(key: string): string {

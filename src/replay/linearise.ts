@@ -272,8 +272,6 @@ export class Lineariser {
     this.queue.e[slot] = isMapped ? 1 : 0;
     if (!isMapped) return;
     thread.pfn = NO_PLACE;
-    // A page from swap may be copied yet. Others were the last step: what comes now is of a call.
-    if (!this.hasSwap) thread.isInFault = false;
     this.hasCounters = true;
   }
 

@@ -2,7 +2,6 @@
 import type { MadviseAdvice, Operation, Prot } from '../../kernel/operation.js';
 import { FLAG_ADVICE, GUARD_ADVICE, POPULATE_ADVICE, ZAP_ADVICE } from './access_actions.js';
 import type { Action } from './mapping_actions.js';
-import type { Range, World } from './world.js';
 
 /** A child that shares the address space of its parent. */
 export const shareMemory: Action = (world) => {
@@ -157,47 +156,6 @@ export const swapOutRange: Action = (world) => {
 export const mergePages: Action = (world) => {
   const [p, q] = [world.process(), world.process()];
   world.emit({ op: 'ksm_merge', p, at: world.touch().at, q, to: world.touch().at });
-};
-
-const UFFD_MODES = ['missing', 'wp', 'wp', 'missing|wp'];
-const UFFD_FEATURES = ['sigbus', 'wp_async', 'wp_unpopulated', 'event_fork', 'sigbus|event_fork'];
-
-export const uffdRegister: Action = (world) => {
-  const { rng } = world;
-  const range = rng.chance(0.4) ? world.alignedRange() : world.touch(true);
-  world.registered.push(range);
-  const features = rng.chance(0.6) ? { features: rng.pick(UFFD_FEATURES) } : {};
-  const mode = rng.pick(UFFD_MODES);
-  world.emit({ op: 'uffd_register', p: world.process(), ...range, mode, ...features });
-};
-
-/** Some pages, mostly of a range that was registered. */
-function registeredPart(world: World): Range {
-  const { rng, registered } = world;
-  if (registered.length === 0 || rng.chance(0.1)) return world.touch();
-  const { at, n } = rng.pick(registered);
-  if (rng.chance(0.25)) return { at, n };
-  const skipped = rng.below(n);
-  return { at: at + skipped, n: rng.between(1, Math.min(n - skipped, 4)) };
-}
-
-export const uffdUnregister: Action = (world) => {
-  world.emit({ op: 'uffd_unregister', p: world.process(), ...registeredPart(world) });
-};
-
-export const uffdProtect: Action = (world) => {
-  const on = world.rng.chance(0.7) ? 1 : 0;
-  world.emit({ op: 'uffd_wp', p: world.process(), ...registeredPart(world), on });
-};
-
-export const uffdCopy: Action = (world) => {
-  const wp = world.rng.chance(0.4) ? { wp: 1 } : {};
-  const range = registeredPart(world);
-  world.emit({ op: 'uffd_copy', p: world.process(), ...range, v: world.value(), ...wp });
-};
-
-export const uffdZero: Action = (world) => {
-  world.emit({ op: 'uffd_zero', p: world.process(), ...registeredPart(world) });
 };
 
 /** A page of 1 GiB, private or of a file. */

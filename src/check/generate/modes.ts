@@ -34,6 +34,7 @@ import {
 } from './mode_parts.js';
 import type { Mode } from './mode_parts.js';
 import * as system from './system_actions.js';
+import * as userfault from './userfault_actions.js';
 
 /** Modes of which a live run can perform every operation. */
 const LIVE_MODES = {
@@ -274,6 +275,34 @@ const LIVE_MODES = {
       [9, access.moveByUserfault],
       [1, access.advise(['pageout'])],
       [1, GUARDS],
+    ],
+  },
+  uffd_fill: {
+    space: MEDIUM,
+    start: inOrder(
+      sometimes(0.4, anonymousSizes),
+      sometimes(0.3, hugePages),
+      sometimes(0.3, system.swapOn),
+      sometimes(0.4, (world) => addFile(world, 'memfd', world.rng.pick([16, 64]))),
+      startMapped,
+      userfault.register,
+    ),
+    actions: [
+      ...BASIC,
+      ...HOLDERS,
+      [3, access.fill],
+      [4, userfault.register],
+      [1, userfault.unregister],
+      [6, userfault.protect],
+      [6, userfault.copy],
+      [3, userfault.zero],
+      [2, mapping.mapFile],
+      [1, mapping.mapShared],
+      [2, access.advise(['pageout'])],
+      [1, access.advise(['collapse', 'hugepage'])],
+      [1, GUARDS],
+      [1, POPULATES],
+      [0.5, mapping.lock],
     ],
   },
   mixed: {

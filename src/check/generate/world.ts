@@ -50,6 +50,8 @@ export class World {
   readonly parents = new Map<number, number>();
   /** Ranges that were registered with a userfaultfd. */
   readonly registered: Range[] = [];
+  /** Of the scenario's userfaultfds, once there is one. */
+  userfaultFeatures: string | undefined = undefined;
   /** Values that are written; few, where equal pages matter. Empty: all different. */
   readonly values: readonly number[];
   hasSwap = false;

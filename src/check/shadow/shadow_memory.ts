@@ -64,6 +64,7 @@ export class ShadowMemory {
         break;
       case 'mremap':
         if (isDone) remap(mm, operation, result.ret);
+        else this.remapBegun(mm, operation);
         break;
       case 'madvise':
         this.advise(mm, operation, isDone);
@@ -323,6 +324,24 @@ export class ShadowMemory {
         source.dropMaybe();
       }
     }
+  }
+
+  /**
+   * A move of several mappings that failed at one of them: those before it are moved. Where their
+   * places stay mapped it cannot be seen how far that came.
+   */
+  private remapBegun(mm: ShadowMm, operation: Extract<Operation, { op: 'mremap' }>): void {
+    const { p, at, n, to, flags } = operation;
+    if (to === undefined || n !== operation.new || !flags.includes('fixed')) return;
+    if (flags.includes('dontunmap')) {
+      this.move(mm, { at, n, to }, false);
+      return;
+    }
+    const { kernel, regionStart } = this.machine;
+    const start = at + regionStart;
+    const left = kernel.processes.get(p)?.mm.vmas.find(({ end }) => end > start);
+    const moved = left === undefined ? n : Math.min(n, Math.max(0, left.start - start));
+    mm.move(at, moved, to, moved, false);
   }
 
   /**

@@ -7,6 +7,7 @@ import { PTE_SPECIAL } from '../pgtable/pte.js';
 import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddNewAnonRmap } from '../rmap/folio_rmap.js';
 import { anonFaultOrder, MIN_ANON_ORDER } from '../thp/anon_order.js';
+import { handleUserfault, isUserfaultMissing } from '../uffd/userfault.js';
 import { MM_ANONPAGES } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_WRITE } from '../vm/vm_flags.js';
@@ -33,6 +34,7 @@ export function* doAnonymousPage(
   const { mm } = vma;
   if ((faultFlags & FAULT_WRITE) === 0) {
     const entry = known === NIL ? pageTables.allocPte(mm.pgd, vpn) : known;
+    if (isUserfaultMissing(vma, vpn)) return handleUserfault(vma);
     pageTables.payload[entry] = memory.zeroPfn;
     pageTables.flags[entry] = presentFlags(vma) | PTE_SPECIAL;
     return 0;
@@ -54,6 +56,11 @@ export function* doAnonymousPage(
     // Another fault was faster: the access looks again.
     folioPut(kernel, head);
     return 0;
+  }
+  if (isUserfaultMissing(vma, vpn)) {
+    // What the page needs has been made all the same; the anon_vma stays.
+    folioPut(kernel, head);
+    return handleUserfault(vma);
   }
   const behind = vpn & ((1 << order) - 1);
   mapNewAnonFolio(kernel, vma, head, order, vpn - behind, entry - behind);

@@ -20,7 +20,7 @@ import {
   PTE_WRITE,
 } from '../pgtable/pte.js';
 import { mergeAccessBits } from './entry_batch.js';
-import { tracksWrites } from './pte_values.js';
+import { isWatchedMemory, tracksWrites } from './pte_values.js';
 import { needsSoftDirtyFault } from './soft_dirty.js';
 import { flushTlbBatchedPending } from '../rmap/tlb_batch.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
@@ -87,6 +87,7 @@ function changeEntries(kernel: Kernel, vma: Vma, from: number, to: number, newFl
   const isWritable = (newFlags & VM_WRITE) !== 0;
   const isShared = (vma.flags & VM_SHARED) !== 0;
   const tracksDirty = tracksWrites(vma);
+  const isWatched = isWatchedMemory(vma);
   const none = (newFlags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0;
   mergeAccessBits(kernel, from, to);
   let entry = from;
@@ -100,7 +101,7 @@ function changeEntries(kernel: Kernel, vma: Vma, from: number, to: number, newFl
     let changed = (pte & ~PTE_PROTNONE) | none;
     // Neighbours mostly have the same flags: then they are written together.
     let length = 0;
-    if (!isWritable) {
+    if (!isWritable || isWatched) {
       changed &= ~PTE_WRITE;
     } else if (
       none === 0 &&

@@ -17,6 +17,7 @@ import {
   mapLargeFileFolio,
 } from '../thp/file_fault.js';
 import { isUffdArmed } from '../uffd/context.js';
+import { handleUserfault, isUserfaultMissing } from '../uffd/userfault.js';
 import { isShmem, type AddressSpace } from '../vm/address_space.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
@@ -56,6 +57,7 @@ export function* doFileFault(
     return yield* doCowFault(kernel, vma, vpn, mapping, index, faultFlags);
   }
   if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
+  if (isUserfaultMissing(vma, vpn)) return handleUserfault(vma);
   const wasCached = findCachedPage(mapping, index) !== NIL;
   const pfn = yield* getFilePage(kernel, vma, mapping, index);
   yield* pageTablesSettled(vma.mm);
@@ -90,6 +92,7 @@ function* doCowFault(
   if (failed !== 0) return failed;
   // The anon_vma stays even if the file is too short.
   if (index >= mapping.sizePages) return VM_FAULT_SIGBUS;
+  if (isUserfaultMissing(vma, vpn)) return handleUserfault(vma);
   const wasCached = findCachedPage(mapping, index) !== NIL;
   const source = yield* getFilePage(kernel, vma, mapping, index);
   if (source === NIL) return VM_FAULT_OOM;

@@ -21,9 +21,8 @@ import { pageTablesSettled } from '../pgtable/settled.js';
 import { restoreDeviceEntry } from '../rmap/device_exclusive.js';
 import { doSwapPage } from '../swap/swap_in.js';
 import { doHugePmdFault, doHugePmdWrite, isPmdFaultAllowed } from '../thp/huge_fault.js';
-import { handleUserfault, isUserfaultMissing } from '../uffd/userfault.js';
 import type { Vma } from '../vm/vma.js';
-import { VM_HUGETLB, VM_UFFD_MISSING, VM_UFFD_WP } from '../vm/vm_flags.js';
+import { VM_HUGETLB, VM_UFFD_WP } from '../vm/vm_flags.js';
 import { doAnonymousPage } from './anonymous.js';
 import {
   FAULT_UNSHARE,
@@ -64,7 +63,7 @@ function* dispatchFault(kernel: Kernel, vma: Vma, vpn: number, faultFlags: numbe
   const pmd = pageTables.findPmd(vma.mm.pgd, vpn);
   const pmdFlags = pmd === NIL ? 0 : pageTables.flags[pmd];
   if (pmdFlags === 0) {
-    if (isPmdFaultAllowed(kernel, vma, vpn) && (vma.flags & VM_UFFD_MISSING) === 0) {
+    if (isPmdFaultAllowed(kernel, vma, vpn)) {
       const result = yield* doHugePmdFault(kernel, vma, vpn, faultFlags);
       if ((result & VM_FAULT_FALLBACK) === 0) return result;
     }
@@ -103,7 +102,6 @@ function* handlePteFault(
   const { pageTables } = kernel;
   const flags = entry === NIL ? 0 : pageTables.flags[entry];
   if (flags === 0) {
-    if (isUserfaultMissing(vma, vpn)) return handleUserfault(vma);
     return vma.file === undefined
       ? yield* doAnonymousPage(kernel, vma, vpn, entry, faultFlags)
       : yield* doFileFault(kernel, vma, vpn, faultFlags);

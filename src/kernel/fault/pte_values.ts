@@ -24,6 +24,15 @@ export function tracksWrites(vma: Vma): boolean {
   return vma.file?.mapping.kind === 'tmp' || (vma.flags & VM_UFFD_WP) !== 0;
 }
 
+/**
+ * Shared memory whose writes nobody watches but a userfaultfd: a change of protection takes the
+ * write permission from every entry, and only a fault gives it back.
+ */
+export function isWatchedMemory(vma: Vma): boolean {
+  const watched = VM_SHARED | VM_UFFD_WP;
+  return (vma.flags & watched) === watched && vma.file?.mapping.kind !== 'tmp';
+}
+
 /** Flags of a new page that was just written. */
 export function writtenFlags(vma: Vma): number {
   return maybeMkwrite(presentFlags(vma) | PTE_DIRTY, vma);

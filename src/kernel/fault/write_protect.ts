@@ -12,7 +12,7 @@ import { folioFreeSwap } from '../swap/swap_cache.js';
 import { handleUserfault, isUserfaultWp } from '../uffd/userfault.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
-import { VM_SHARED } from '../vm/vm_flags.js';
+import { VM_SHARED, VM_UFFD_WP } from '../vm/vm_flags.js';
 import { allocUserFolio } from './alloc.js';
 import { vmfAnonPrepare } from './anon_prepare.js';
 import { FAULT_UNSHARE, VM_FAULT_OOM } from './fault_flags.js';
@@ -32,7 +32,9 @@ export function* doWpPage(
 ): Op<number> {
   const { memory, pageTables } = kernel;
   const isUnshare = (faultFlags & FAULT_UNSHARE) !== 0;
-  if (!isUnshare && (pageTables.flags[entry] & PTE_UFFD_WP) !== 0) {
+  // In a VMA that is registered for this no more, the mark means nothing, and stays.
+  const isWatched = (vma.flags & VM_UFFD_WP) !== 0;
+  if (!isUnshare && isWatched && (pageTables.flags[entry] & PTE_UFFD_WP) !== 0) {
     if (isUserfaultWp(vma)) return handleUserfault(vma);
     // In asynchronous mode the write itself resolves the protection.
     pageTables.flags[entry] &= ~PTE_UFFD_WP;

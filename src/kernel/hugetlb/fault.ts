@@ -57,7 +57,8 @@ export function* hugetlbFault(
   }
   const wants = faultFlags & (FAULT_WRITE | FAULT_UNSHARE);
   if (wants !== 0 && (pte & PTE_WRITE) === 0) {
-    if (wants === FAULT_WRITE && (pte & PTE_UFFD_WP) !== 0) {
+    const isWatched = (vma.flags & VM_UFFD_WP) !== 0 && (pte & PTE_UFFD_WP) !== 0;
+    if (wants === FAULT_WRITE && isWatched) {
       if (isUserfaultWp(vma)) return handleUserfault(vma);
       flags[entry] &= ~PTE_UFFD_WP;
     }

@@ -4,7 +4,7 @@ import type { Kernel } from '../kernel.js';
 import { unmergeKsmPages } from '../ksm/unmerge.js';
 import type { Op } from '../op/prims.js';
 import { unlinkAnonVmas } from '../rmap/anon_vma_clone.js';
-import { VM_UFFD_FLAGS } from '../uffd/context.js';
+import { isUffdArmed, VM_UFFD_FLAGS } from '../uffd/context.js';
 import { copyVma } from '../vm/copy_vma.js';
 import { findVma, findVmaIndex, type Mm } from '../vm/mm.js';
 import { unmapRange } from '../vm/unmap.js';
@@ -81,6 +81,8 @@ export function* moveVmas(
   while (from < end) {
     const next = mm.vmas[findVmaIndex(mm, from)];
     if (next === undefined || next.start >= end) break;
+    // One that is registered can only move alone.
+    if (isUffdArmed(next)) return -EFAULT;
     from = Math.max(from, next.start);
     const stop = Math.min(next.end, end);
     const target = to + (from - at);

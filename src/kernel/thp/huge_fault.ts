@@ -5,6 +5,7 @@ import { FAULT_WRITE, VM_FAULT_FALLBACK } from '../fault/fault_flags.js';
 import { maybeMkwrite, presentFlags, writtenFlags } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
 import { canInterleave, type Op } from '../op/prims.js';
+import { folioPut } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_ANON_EXCLUSIVE, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { depositTable } from '../pgtable/deposit.js';
@@ -13,9 +14,10 @@ import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap } from '../rmap/folio_rmap.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
-import { handleUserfault, isUserfaultWp } from '../uffd/userfault.js';
+import { handleUserfault, isUserfaultMissing, isUserfaultWp } from '../uffd/userfault.js';
 import { MM_ANONPAGES } from '../vm/mm.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
+import { VM_UFFD_WP } from '../vm/vm_flags.js';
 import { allowableAnonOrders, blockFitsVma } from './anon_order.js';
 import { deferredSplitFolio } from './deferred.js';
 import { hugeZeroFolio } from './huge_zero.js';
@@ -51,6 +53,7 @@ export function* doHugePmdFault(
   if ((faultFlags & FAULT_WRITE) === 0 && kernel.knobs.hugeZeroPage) {
     const zero = hugeZeroFolio(kernel);
     if (zero === NIL) return VM_FAULT_FALLBACK;
+    if (isUserfaultMissing(vma, vpn)) return handleUserfault(vma);
     pageTables.payload[pmd] = zero;
     pageTables.flags[pmd] = presentFlags(vma) | PTE_SPECIAL | PTE_LEAF;
     depositTable(kernel, pmd);
@@ -58,6 +61,10 @@ export function* doHugePmdFault(
   }
   const head = yield* allocUserFolio(kernel, vma.mm, PMD_ORDER);
   if (head === NIL) return VM_FAULT_FALLBACK;
+  if (isUserfaultMissing(vma, vpn)) {
+    folioPut(kernel, head);
+    return handleUserfault(vma);
+  }
   mapAnonFolioPmd(kernel, vma, vpn, pmd, head);
   depositTable(kernel, pmd);
   return 0;
@@ -98,10 +105,11 @@ export function* doHugePmdWrite(
 ): Op<number> {
   const { memory, pageTables } = kernel;
   const isWrite = (faultFlags & FAULT_WRITE) !== 0;
-  if (isWrite && (pageTables.flags[pmd] & PTE_UFFD_WP) !== 0) {
+  const isWatched = (vma.flags & VM_UFFD_WP) !== 0;
+  if (isWrite && isWatched && (pageTables.flags[pmd] & PTE_UFFD_WP) !== 0) {
     if (isUserfaultWp(vma)) return handleUserfault(vma);
-    // In asynchronous mode the write itself resolves the protection.
-    pageTables.flags[pmd] &= ~PTE_UFFD_WP;
+    // In asynchronous mode the write resolves the protection of its own page only.
+    return splitAndFallBack(kernel, vma, vpn, pmd);
   }
   if (!isAnonymous(vma)) return splitAndFallBack(kernel, vma, vpn, pmd);
   const head = pageTables.payload[pmd];

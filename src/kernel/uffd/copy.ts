@@ -8,11 +8,9 @@ import type { Kernel } from '../kernel.js';
 import type { Op } from '../op/prims.js';
 import { folioPut } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
-import { PG_DIRTY } from '../phys/page_flags.js';
 import {
   KIND_MARKER,
   KIND_MASK,
-  MARKER_UFFD_WP,
   PTE_LEAF,
   PTE_PRESENT,
   PTE_SPECIAL,
@@ -82,21 +80,24 @@ function* fillLocked(
   return 0;
 }
 
-/** The empty PTE of a page, or NIL if something is there; a protection marker counts as empty. */
+/**
+ * The empty PTE of a page, or NIL if something is there. A marker of any kind counts as empty, that
+ * of a guard region too.
+ */
 function emptyEntry(kernel: Kernel, vma: Vma, vpn: number): number {
   const { pageTables } = kernel;
   const pmd = pageTables.allocPmd(vma.mm.pgd, vpn);
   if ((pageTables.flags[pmd] & PTE_LEAF) !== 0) return NIL;
   const entry = pageTables.allocPte(vma.mm.pgd, vpn);
   const pte = pageTables.flags[entry];
-  const isMarker =
-    (pte & (PTE_PRESENT | KIND_MASK)) === KIND_MARKER &&
-    pageTables.payload[entry] === MARKER_UFFD_WP;
+  const isMarker = (pte & (PTE_PRESENT | KIND_MASK)) === KIND_MARKER;
   return pte === 0 || isMarker ? entry : NIL;
 }
 
 /** @kernel mfill_atomic_pte_copy, mfill_atomic_pte_zeropage */
 function* fillPrivatePage(kernel: Kernel, vma: Vma, vpn: number, fill: UffdFill): Op<number> {
+  const mapping = vma.file?.mapping;
+  if (mapping !== undefined && linearPageIndex(vma, vpn) >= mapping.sizePages) return -EFAULT;
   if (emptyEntry(kernel, vma, vpn) === NIL) return -EEXIST;
   const { pageTables, memory } = kernel;
   if (fill.value === undefined) {
@@ -140,7 +141,6 @@ function fillSharedPage(
   const page = addNewCacheFolio(kernel, mapping, index, 0, vma.mm.memcg);
   if (page === NIL) return -ENOMEM;
   kernel.memory.content[page] = fill.value ?? 0;
-  kernel.memory.flags[page] |= PG_DIRTY;
   mapCachedPage(kernel, vma, entry, page, true);
   const { flags } = kernel.pageTables;
   flags[entry] = filledFlags(flags[entry], fill);

@@ -98,7 +98,12 @@ export function* uffdUnregister(
   yield* mmapWriteLock(mm);
   const end = at + lengthPages;
   const inside = mm.vmas.filter((vma) => vma.start < end && vma.end > at);
-  const isRefused = inside.length === 0 || inside.some((vma) => cutsHugePage(vma, at, end));
+  const context = mm.uffd ?? NO_FEATURES;
+  const isRefused =
+    inside.length === 0 ||
+    inside.some(
+      (vma) => cutsHugePage(vma, at, end) || !canUserfault(vma, vma.flags & VM_UFFD_FLAGS, context),
+    );
   const result = isRefused ? -EINVAL : yield* changeFlags(kernel, mm, at, end, 0, true);
   yield* mmapWriteUnlock(mm);
   return result;
@@ -119,6 +124,8 @@ function* changeFlags(
     const from = Math.max(at, vma.start);
     const to = Math.min(end, vma.end);
     at = to;
+    // Who is registered for all of it already stays as he is, for more too.
+    if (!releases && (vma.flags & mode) === mode) continue;
     const flags = (vma.flags & ~VM_UFFD_FLAGS) | mode;
     if (flags === vma.flags) continue;
     if (releases && (vma.flags & VM_UFFD_WP) !== 0) {

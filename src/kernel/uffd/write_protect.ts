@@ -1,6 +1,7 @@
 import { ENTRIES_PER_TABLE, NIL, tableEnd } from '../../base/units.js';
 import { EINVAL, ENOENT } from '../errno.js';
 import { mergeAccessBits } from '../fault/entry_batch.js';
+import { isWatchedMemory } from '../fault/pte_values.js';
 import { needsSoftDirtyFault } from '../fault/soft_dirty.js';
 import type { Kernel } from '../kernel.js';
 import { downRead, upRead, type Op } from '../op/prims.js';
@@ -135,15 +136,15 @@ function changeEntry(
     flags[entry] = (pte | PTE_UFFD_WP) & ~PTE_WRITE;
   } else {
     const mayWrite = (vma.flags & VM_WRITE) !== 0 && canWriteAgain(kernel, vma, entry);
-    flags[entry] = (pte & ~PTE_UFFD_WP) | (mayWrite ? PTE_WRITE : 0);
+    flags[entry] = (pte & ~(PTE_UFFD_WP | PTE_WRITE)) | (mayWrite ? PTE_WRITE : 0);
   }
 }
 
-/** Shared mappings are write-notified while registered, so only dirty entries are writable again. */
+/** Shared mappings watch writes while registered: at best dirty entries are writable again. */
 function canWriteAgain(kernel: Kernel, vma: Vma, entry: number): boolean {
   const pte = kernel.pageTables.flags[entry];
   if ((pte & PTE_SPECIAL) !== 0 || needsSoftDirtyFault(kernel, vma.flags, pte)) return false;
-  if ((vma.flags & VM_SHARED) !== 0) return (pte & PTE_DIRTY) !== 0;
+  if ((vma.flags & VM_SHARED) !== 0) return (pte & PTE_DIRTY) !== 0 && !isWatchedMemory(vma);
   const pfn = kernel.pageTables.payload[entry];
   const { memory } = kernel;
   return isAnonFolio(kernel, memory.folioOf(pfn)) && (memory.flags[pfn] & PG_ANON_EXCLUSIVE) !== 0;
