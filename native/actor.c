@@ -185,6 +185,12 @@ static void run_with_process(const struct operation *operation, struct answer *a
   if (forks && !answer->ret) adopt(operation->c);
 }
 
+/* Every process that maps through an open file has its descriptor. */
+static void advise_everywhere(const struct operation *operation, struct answer *answer) {
+  for (int i = 0; i < PROCESSES && !answer->ret; i++)
+    if (is_alive(i)) command_and_wait(i, operation);
+}
+
 static void print_answer(const struct answer *answer) {
   printf("{\"ret\":%ld", answer->ret);
   if (answer->ret < 0)
@@ -221,9 +227,9 @@ static int takes_no_process(const char *name) {
 static void run(struct operation *operation) {
   struct answer *answer = &control->answer;
   memset(answer, 0, sizeof *answer);
-  if (operation->has_file && strncmp(operation->name, "file", 4) &&
-      !strcmp(operation->name, "mmap")) {
-    /* The process opens the server's descriptor through /proc. */
+  int is_advice = !strcmp(operation->name, "fadvise");
+  if (operation->has_file && (is_advice || !strcmp(operation->name, "mmap"))) {
+    /* Processes know the file by the server's descriptor, and open that through /proc. */
     int file = file_descriptor_of(operation->file);
     if (file < 0) {
       answer->ret = -1;
@@ -232,7 +238,9 @@ static void run(struct operation *operation) {
     }
     operation->file = file;
   }
-  if (takes_no_process(operation->name))
+  if (is_advice)
+    advise_everywhere(operation, answer);
+  else if (takes_no_process(operation->name))
     run_in_server(operation, answer);
   else
     run_with_process(operation, answer);

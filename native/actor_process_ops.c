@@ -97,6 +97,37 @@ static void touch_pages(const struct operation *operation, struct answer *answer
   answer->major_faults = after.ru_majflt - before.ru_majflt;
 }
 
+/*
+ * Descriptors through which something was mapped, also by those of whom the process was forked, with
+ * the server's one of the same file. Kept for fadvise, which a mapping alone does not allow.
+ */
+#define KEPT 256
+static struct kept {
+  long file;
+  int descriptor;
+} kept[KEPT];
+static int kept_count;
+
+static void keep_descriptor(long file, int descriptor) {
+  if (kept_count < KEPT)
+    kept[kept_count] = (struct kept){file, descriptor};
+  else
+    close(descriptor);
+  kept_count++;
+}
+
+/* With the advice of posix_fadvise. */
+static void advise_file(const struct operation *operation, struct answer *answer) {
+  int advice = strcmp(operation->advice, "noreuse") ? POSIX_FADV_NORMAL : POSIX_FADV_NOREUSE;
+  errno = EMFILE;
+  if (kept_count > KEPT) return set_result(answer, -1);
+  for (int i = 0; i < kept_count; i++) {
+    if (kept[i].file != operation->file) continue;
+    errno = posix_fadvise(kept[i].descriptor, 0, 0, advice);
+    if (errno) return set_result(answer, -1);
+  }
+}
+
 static void map_pages(const struct operation *operation, struct answer *answer) {
   int flags = mmap_flags_of(operation->flags);
   int file = -1;
@@ -114,7 +145,8 @@ static void map_pages(const struct operation *operation, struct answer *answer) 
   char *where = mmap(ADDRESS_OF(operation->at), operation->n * PAGE_BYTES,
                      protection_of(operation->prot), flags, file, operation->off * PAGE_BYTES);
   set_result(answer, where == MAP_FAILED ? -1 : (long)(((uint64_t)where - REGION_START) / PAGE_BYTES));
-  if (file >= 0) close(file);
+  if (file >= 0 && where == MAP_FAILED) close(file);
+  if (file >= 0 && where != MAP_FAILED) keep_descriptor(operation->file, file);
 }
 
 static void remap_pages(const struct operation *operation, struct answer *answer) {
@@ -298,6 +330,7 @@ void run_in_process(const struct operation *operation, struct answer *answer) {
   if (!strcmp(name, "read")) return touch_pages(operation, answer, 0);
   if (!strcmp(name, "write")) return touch_pages(operation, answer, 1);
   if (!strcmp(name, "mmap")) return map_pages(operation, answer);
+  if (!strcmp(name, "fadvise")) return advise_file(operation, answer);
   if (!strcmp(name, "munmap")) return set_result(answer, munmap(start, bytes));
   if (!strcmp(name, "mprotect"))
     return set_result(answer, mprotect(start, bytes, protection_of(operation->prot)));

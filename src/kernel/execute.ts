@@ -5,6 +5,7 @@ import { executeMemoryOperation } from './execute_memory.js';
 import { executeAccess } from './execute_access.js';
 import { executeManagement } from './execute_management.js';
 import { executeUffd } from './execute_uffd.js';
+import { adviseFile } from './file/advise_file.js';
 import { createMapping } from './file/page_cache.js';
 import { readFile, writeFile } from './file/file_io.js';
 import { punchHole, truncateFile } from './file/truncate.js';
@@ -55,6 +56,7 @@ export function* execute(machine: MachineContext, operation: Operation): Op<Oper
     case 'fileread':
     case 'ftruncate':
     case 'punch':
+    case 'fadvise':
       return yield* executeFile(machine, operation);
     case 'config':
       setKnob(machine, operation.key, operation.value);
@@ -119,7 +121,7 @@ export function* execute(machine: MachineContext, operation: Operation): Op<Oper
 
 type FileOperation = Extract<
   Operation,
-  { readonly op: 'file' | 'filewrite' | 'fileread' | 'ftruncate' | 'punch' }
+  { readonly op: 'file' | 'filewrite' | 'fileread' | 'ftruncate' | 'punch' | 'fadvise' }
 >;
 
 function* executeFile(machine: MachineContext, operation: FileOperation): Op<OperationResult> {
@@ -144,6 +146,10 @@ function* executeFile(machine: MachineContext, operation: FileOperation): Op<Ope
   }
   if (operation.op === 'punch') {
     yield* punchHole(kernel, mapping, operation.at, operation.at + operation.n);
+    return DONE;
+  }
+  if (operation.op === 'fadvise') {
+    yield* adviseFile(kernel, mapping, operation.advice === 'noreuse');
     return DONE;
   }
   if (operation.op === 'filewrite') {

@@ -162,6 +162,11 @@ export type Operation =
       readonly n: number;
     }
   | { readonly op: 'ftruncate'; readonly file: FileId; readonly n: number }
+  /**
+   * posix_fadvise(2) through each descriptor of the file so far: every `mmap` opens the file anew,
+   * so mappings made later have nothing of it.
+   */
+  | { readonly op: 'fadvise'; readonly file: FileId; readonly advice: 'noreuse' | 'normal' }
   | { readonly op: 'config'; readonly key: string; readonly value: string | number }
   | { readonly op: 'ksm'; readonly scans: number }
   /** ksmd found the pages of `p` at `at` and of `q` at `to` equal: the first gives way. */

@@ -23,6 +23,7 @@ it('numbers files, so that no name of the scenario reaches the actor', () => {
     { op: 'file', id: 'b', n: 1, kind: 'tmp' },
     { op: 'filewrite', file: 'b', at: 0, n: 1, v: 7 },
     { op: 'mmap', p: 0, at: 0, n: 4, prot: 'r', flags: 'shared', file: 'a name', off: 0 },
+    { op: 'fadvise', file: 'a name', advice: 'noreuse' },
     { op: 'pin', p: 0, at: 0, n: 1, id: 3 },
   ]);
   expect(lines).toEqual([
@@ -30,6 +31,7 @@ it('numbers files, so that no name of the scenario reaches the actor', () => {
     'file file=1 n=1 kind=tmp',
     'filewrite file=1 at=0 n=1 v=7',
     'mmap p=0 at=0 n=4 prot=r flags=shared file=0 off=0',
+    'fadvise file=0 advice=noreuse',
     'pin p=0 at=0 n=1 id=3',
   ]);
 });

@@ -35,6 +35,7 @@ const LIVE_OPERATIONS: ReadonlySet<Operation['op']> = new Set([
   'fileread',
   'punch',
   'ftruncate',
+  'fadvise',
   'config',
   'ksm',
   'ksm_unmerge',

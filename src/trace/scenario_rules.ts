@@ -223,6 +223,7 @@ const RULES: Readonly<Record<Operation['op'], Readonly<Record<string, OperationF
   fileread: FILE_RANGE,
   punch: FILE_RANGE,
   ftruncate: required({ file: FILE, n: COUNT }),
+  fadvise: required({ file: FILE, advice: oneOf(['noreuse', 'normal']) }),
   config: required({ key: KEY, value: SETTING }),
   ksm: required({ scans: SCANS }),
   ksm_unmerge: {},

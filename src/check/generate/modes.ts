@@ -84,6 +84,8 @@ const LIVE_MODES = {
       [1, system.fileRead],
       [1.5, system.filePunch],
       [1.5, system.fileTruncate],
+      [1, system.fileAdvise],
+      [2, system.useFileOnce],
       [1, access.advise(['remove', 'free', 'cold'])],
       [2, GUARDS],
       [2, POPULATES],

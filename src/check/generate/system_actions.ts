@@ -29,6 +29,32 @@ export const filePunch: Action = (world) => {
   if (part !== undefined) world.emit({ op: 'punch', ...part });
 };
 
+export const fileAdvise: Action = (world) => {
+  const { rng } = world;
+  const files = world.plainFiles;
+  if (files.length === 0) return;
+  const advice = rng.chance(0.7) ? 'noreuse' : 'normal';
+  world.emit({ op: 'fadvise', file: rng.pick(files).id, advice });
+};
+
+/**
+ * Maps a file of a disk, reads it and unmaps it: once more, and its pages are active, unless advice
+ * keeps the use from being counted. Files in memory are active by what else is done to them.
+ */
+export const useFileOnce: Action = (world) => {
+  const { rng } = world;
+  const file = world.plainFiles.find(({ kind }) => kind === 'tmp');
+  if (file === undefined) return;
+  const p = world.process();
+  const at = world.page();
+  const n = Math.min(file.pages, world.space.start + world.space.pages - at);
+  world.emit({ op: 'mmap', p, at, n, prot: 'r', flags: 'shared|fixed', file: file.id, off: 0 });
+  if (rng.chance(0.4)) world.emit({ op: 'fadvise', file: file.id, advice: 'noreuse' });
+  if (rng.chance(0.1)) world.emit({ op: 'fadvise', file: file.id, advice: 'normal' });
+  world.emit({ op: 'read', p, at, n });
+  world.emit({ op: 'munmap', p, at, n });
+};
+
 export const fileTruncate: Action = (world) => {
   const part = filePart(world);
   if (part === undefined) return;

@@ -35,6 +35,8 @@ export class ShadowMemory {
   /** Takes the operation over. Returns what its result says that memory cannot hold. */
   observe(operation: Operation, result: OperationResult): string[] {
     this.problems = [];
+    // Says how often memory will be used, not what is in it.
+    if (operation.op === 'fadvise') return [];
     if ('file' in operation && operation.op !== 'mmap') this.observeFile(operation, result);
     else if (operation.op === 'file') {
       const { kind, id } = operation;

@@ -15,7 +15,7 @@ import type { Vma } from '../vm/vma.js';
 import { removeCacheFolio } from './page_cache.js';
 
 /** Larger than any file page. */
-const END_OF_FILE = 2 ** 40;
+export const END_OF_FILE = 2 ** 40;
 
 /**
  * Sets the length of a file. Shrinking, or setting the length that it has, zaps every mapping behind

@@ -59,8 +59,8 @@ export function isShmem(mapping: AddressSpace): boolean {
 export class OpenFile {
   readonly mapping: AddressSpace;
   /**
-   * posix_fadvise(POSIX_FADV_NOREUSE): accesses through it do not keep pages in the cache. For
-   * drivers of a machine to set; no operation does. @kernel FMODE_NOREUSE
+   * posix_fadvise(POSIX_FADV_NOREUSE): accesses through it do not keep pages in the cache.
+   * @kernel FMODE_NOREUSE
    */
   noReuse = false;
 
