@@ -40,3 +40,12 @@ test('a name that is too long stays', () => {
   expect(demangle(name)).toMatch(/^a{4000}::bbb\(\)$/);
   expect(demangle(`_ZN5000${'a'.repeat(5000)}1bEv`)).toMatch(/^_ZN5000/);
 });
+
+test('a name whose substitutions double its text stays', () => {
+  // A<int, int>, then A of the last two times: each parameter is twice as long as the one before.
+  const parameters = ['_', ...Array.from({ length: 14 }, (_, i) => `${i}_`)];
+  const name = (count: number): string =>
+    `_Z1f1AIiiE${Array.from({ length: count }, (_, i) => `S_IS${parameters[i + 1]}S${parameters[i + 1]}E`).join('')}`;
+  expect(demangle(name(2))).toMatch(/^f\(A<int, int>, A<A<int, int>, A<int, int> >, /);
+  expect(demangle(name(10))).toBe(name(10));
+});

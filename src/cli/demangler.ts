@@ -20,6 +20,8 @@ interface Glue {
 const MANGLED = /^_(?:Z|R)\w/;
 /** Substitutions of a longer name can stand for more text than there is memory. */
 const MOST_CHARACTERS = 4096;
+/** Longest text that is shown; that of a name with many substitutions can be megabytes. */
+const MOST_SHOWN = 16_384;
 
 let glue: Glue | undefined;
 let hasTrapped = false;
@@ -46,7 +48,7 @@ export function demangle(name: string): string {
   try {
     const text = glue.demangle_any(name);
     // A name that it cannot read comes back without its first underscore.
-    return text === name.slice(1) ? name : text;
+    return text === name.slice(1) || text.length > MOST_SHOWN ? name : text;
   } catch (error) {
     if (!(error instanceof WebAssembly.RuntimeError)) throw error;
     hasTrapped = true;
