@@ -104,6 +104,15 @@ describe('pages of one CPU', () => {
     ]);
   });
 
+  it('of zeros, where the file was never written, are refused', async () => {
+    const hole = Buffer.alloc(PAGE_BYTES);
+    const events = page(1100, [event(1)]);
+    await expect(read(hole, events)).rejects.toThrow(/offset 0: a page of zeros/);
+    await expect(read(page(1000, [event(0)]), hole)).rejects.toThrow(
+      /offset 4096: a page of zeros/,
+    );
+  });
+
   it('keep a loss before an empty page', async () => {
     const pages = [page(1000, [], 0x80000000), page(1001, [event(0)])];
     expect(await read(...pages)).toEqual([[1, -1]]);

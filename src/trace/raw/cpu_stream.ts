@@ -109,7 +109,10 @@ export class CpuStream {
     this.#at = page + HEADER_BYTES;
     this.#dataEnd = this.#at + length;
     this.#page = page + this.#pageBytes;
-    const timeNs = Number(bytes.readBigUInt64LE(page) - (this.#epoch ?? 0n));
+    const stamp = bytes.readBigUInt64LE(page);
+    // The kernel hands out no page without events, so it was never written: a hole in the file.
+    if (stamp === 0n && commit === 0) throw this.error(page, 'a page of zeros, events are missing');
+    const timeNs = Number(stamp - (this.#epoch ?? 0n));
     if (timeNs < this.timeNs) throw this.error(page, 'the page is older than the one before');
     this.timeNs = timeNs;
     if ((commit & EVENTS_WERE_LOST) === 0) return;
