@@ -1,4 +1,5 @@
 import { NIL } from '../../base/units.js';
+import { isWatchedMemory } from '../fault/pte_values.js';
 import type { Kernel } from '../kernel.js';
 import { isAnonFolio } from '../phys/folio.js';
 import {
@@ -16,8 +17,8 @@ import { findHugeEntry } from './entry.js';
 import { hugeOrderOf } from './reserve.js';
 
 /**
- * mprotect of the huge entries of [start, end). A private entry never becomes writable by it: the
- * next write takes a fault (spec 98 §10). @kernel hugetlb_change_protection
+ * mprotect of the huge entries of [start, end). A private entry never becomes writable by it, nor a
+ * shared one that a userfaultfd watches: the next write takes a fault (spec 98 §10). @kernel hugetlb_change_protection
  */
 export function changeHugetlbProtection(
   kernel: Kernel,
@@ -29,7 +30,8 @@ export function changeHugetlbProtection(
   const { payload, flags } = kernel.pageTables;
   const order = hugeOrderOf(vma);
   const none = (newFlags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0;
-  const isWritable = (newFlags & (VM_SHARED | VM_WRITE)) === (VM_SHARED | VM_WRITE);
+  const isShared = (newFlags & (VM_SHARED | VM_WRITE)) === (VM_SHARED | VM_WRITE);
+  const isWritable = isShared && !isWatchedMemory(vma);
   for (let at = start; at < end; at += 2 ** order) {
     const entry = findHugeEntry(kernel, vma.mm, order, at);
     if (entry === NIL || flags[entry] === 0) continue;

@@ -25,8 +25,8 @@ export function isHugeAligned(vma: Vma, start: number, end: number): boolean {
 }
 
 /**
- * Sets or clears the write protection of whole huge pages. A resolved one becomes writable with
- * the next write only. @kernel hugetlb_change_protection
+ * Sets or clears the write protection of whole huge pages. One that is resolved, protected or not, becomes
+ * writable with the next write only. @kernel hugetlb_change_protection
  */
 export function changeHugetlbUffdWp(
   kernel: Kernel,
@@ -51,7 +51,8 @@ export function changeHugetlbUffdWp(
     } else if (isUffdMarker(kernel, entry)) {
       if (!isOn) flags[entry] = 0;
     } else if ((pte & (PTE_PRESENT | KIND_MASK)) !== 0) {
-      flags[entry] = isOn ? (pte | PTE_UFFD_WP) & ~PTE_WRITE : pte & ~PTE_UFFD_WP;
+      const resolved = pte & ~(PTE_UFFD_WP | PTE_WRITE);
+      flags[entry] = isOn ? resolved | PTE_UFFD_WP : resolved;
     }
   }
 }
