@@ -87,6 +87,7 @@ const LIVE_MODES = {
       [1, system.fileAdvise],
       [2, system.useFileOnce],
       [1, access.advise(['remove', 'free', 'cold'])],
+      [0.7, access.advise(['pageout', 'willneed'])],
       [2, GUARDS],
       [2, POPULATES],
       [1, FLAGS],

@@ -1,5 +1,6 @@
 import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
+import { fileRefaultFlags } from '../reclaim/workingset.js';
 import type { Op } from '../op/prims.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
 import { PG_DIRTY, PG_REFERENCED } from '../phys/page_flags.js';
@@ -98,6 +99,8 @@ function readDiskPage(kernel: Kernel, mapping: AddressSpace, page: number): void
   for (let next = page; next < end; next += 1) {
     if (findCachedPage(mapping, next) !== NIL) continue;
     const isMarked = page === 0 && next === 1;
-    if (addNewCacheFolio(kernel, mapping, next, 0, 0) !== NIL && isMarked) mapping.readIn.add(next);
+    const refault = fileRefaultFlags(mapping, next);
+    const added = addNewCacheFolio(kernel, mapping, next, 0, 0, refault);
+    if (added !== NIL && isMarked) mapping.readIn.add(next);
   }
 }

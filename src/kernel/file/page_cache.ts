@@ -32,6 +32,7 @@ export function addNewCacheFolio(
   index: number,
   order: number,
   memcg: number,
+  refault = 0,
 ): number {
   const head = folioAlloc(kernel, order, memcg);
   if (head === NIL) return NIL;
@@ -40,9 +41,11 @@ export function addNewCacheFolio(
   // The allocation's own reference becomes the first of the cache's.
   memory.refcount[head] += pages - 1;
   if (isShmem(mapping)) memory.flags[head] |= PG_SWAPBACKED;
+  memory.flags[head] |= refault;
   setFileMapping(kernel, head, mapping, index);
   for (let i = 0; i < pages; i += 1) {
     mapping.pages.set(index + i, head + i);
+    mapping.evicted.delete(index + i);
     const onDisk = mapping.disk.get(index + i);
     if (onDisk !== undefined) memory.content[head + i] = onDisk;
   }

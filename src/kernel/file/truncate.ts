@@ -72,8 +72,8 @@ function* dropFileRange(
     if (isInside(kernel, head, start, end)) removeCacheFolio(kernel, mapping, head);
     else zeroPart(kernel, head, start, end);
   }
-  for (const index of mapping.disk.keys()) {
-    if (index >= start && index < end) mapping.disk.delete(index);
+  for (const known of [mapping.disk, mapping.evicted]) {
+    for (const index of known.keys()) if (index >= start && index < end) known.delete(index);
   }
   freeShmemSwapRange(kernel, mapping, start, end);
 }

@@ -1,6 +1,7 @@
 import { PMD_ORDER } from '../../base/units.js';
 import { removeCacheFolio } from '../file/page_cache.js';
 import type { Kernel } from '../kernel.js';
+import { evictionNote } from './workingset.js';
 import type { Op } from '../op/prims.js';
 import { folioTrylock, folioUnlock } from '../phys/folio_lock.js';
 import {
@@ -194,6 +195,9 @@ function freeze(kernel: Kernel, head: number, reclaimer: number): Outcome {
     noteEviction(kernel, head, reclaimer);
     deleteFromSwapCache(kernel, head);
   } else if (mapping !== undefined) {
+    if (!isShmem(mapping)) {
+      mapping.evicted.set(kernel.memory.index[head], evictionNote(flags[head], reclaimer));
+    }
     removeCacheFolio(kernel, mapping, head);
   }
   refcount[head] = 0;

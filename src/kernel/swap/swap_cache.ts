@@ -2,21 +2,15 @@ import { fail } from '../../base/errors.js';
 import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { folioMapcount, folioPageCount, folioPut } from '../phys/folio.js';
-import {
-  PG_ACTIVE,
-  PG_DIRTY,
-  PG_SWAPCACHE,
-  PG_WORKINGSET,
-  PG_WRITEBACK,
-} from '../phys/page_flags.js';
+import { PG_DIRTY, PG_SWAPCACHE, PG_WRITEBACK } from '../phys/page_flags.js';
 import { swapOffset } from '../pgtable/pte.js';
 import {
-  SLOT_EVICTED,
-  SLOT_ORDER_SHIFT,
-  SLOT_WORKINGSET,
-  SLOT_ZERO,
-  type SwapDevice,
-} from './swap_device.js';
+  evictionNote,
+  NOTE_EVICTED,
+  NOTE_WORKINGSET,
+  refaultFlags,
+} from '../reclaim/workingset.js';
+import { SLOT_ORDER_SHIFT, SLOT_ZERO, type SwapDevice } from './swap_device.js';
 
 /** References of page tables and shmem files to a slot, without the cache. @kernel swp_swapcount */
 export function swapEntryCount(kernel: Kernel, entry: number): number {
@@ -172,14 +166,8 @@ export function noteEviction(kernel: Kernel, head: number, reclaimer: number): v
   const pages = folioPageCount(kernel, head);
   const noted = evictionNote(memory.flags[head], reclaimer);
   for (let i = slot; i < slot + pages; i += 1) {
-    device.notes[i] = (device.notes[i] & ~(SLOT_EVICTED | SLOT_WORKINGSET)) | noted;
+    device.notes[i] = (device.notes[i] & ~(NOTE_EVICTED | NOTE_WORKINGSET)) | noted;
   }
-}
-
-function evictionNote(flags: number, reclaimer: number): number {
-  // A group is so small that nothing comes back within its working set.
-  const evicted = reclaimer === 0 ? SLOT_EVICTED : 0;
-  return (flags & PG_WORKINGSET) === 0 ? evicted : evicted | SLOT_WORKINGSET;
 }
 
 /**
@@ -235,12 +223,7 @@ function evictToSlot(
 }
 
 /**
- * A folio comes back from a slot. If it was not its control group that was reclaimed, the refault is
- * within the working set of the machine: active at once (spec 98 §6.7). @kernel workingset_refault
- */
+ * A folio comes back from a slot. */
 export function noteRefault(kernel: Kernel, head: number, device: SwapDevice, slot: number): void {
-  const notes = device.notes[slot];
-  if ((notes & SLOT_EVICTED) === 0) return;
-  kernel.memory.flags[head] |=
-    (notes & SLOT_WORKINGSET) === 0 ? PG_ACTIVE : PG_ACTIVE | PG_WORKINGSET;
+  kernel.memory.flags[head] |= refaultFlags(device.notes[slot]);
 }

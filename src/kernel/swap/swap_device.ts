@@ -16,12 +16,8 @@ const COUNT_CONTINUED = 0x80;
 /** The header slot, never used. @kernel SWAP_MAP_BAD */
 const SWAP_MAP_BAD = 0x3f;
 
-/** Bits of `notes`. The folio that was written was zero in all its pages. */
+/** Bit of `notes`, beside `NOTE_*`: the folio that was written was zero in all its pages. */
 export const SLOT_ZERO = 1;
-/** A folio was evicted to the slot, not for a control group: its return is a refault. */
-export const SLOT_EVICTED = 2;
-/** The evicted folio was in the working set. */
-export const SLOT_WORKINGSET = 4;
 /** Order of the folio that was written, above the bits. */
 export const SLOT_ORDER_SHIFT = 4;
 

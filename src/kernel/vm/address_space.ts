@@ -24,6 +24,8 @@ export class AddressSpace {
   readonly disk = new Map<number, number>();
   /** tmp: cached pages that fault-around does not see: reading ahead goes on there. */
   readonly readIn = new Set<number>();
+  /** tmp: pages that reclaim took from the cache → its note; see `workingset.ts`. */
+  readonly evicted = new Map<number, number>();
   /** shmem: file pages that are in swap → swap entry. */
   readonly swapped = new Map<number, number>();
   /** VMAs that map the file, by file page. @kernel address_space.i_mmap */
