@@ -17,6 +17,16 @@ test('a command that obeys is waited for', async () => {
   expect((await command.ended).signal).toBe('SIGTERM');
 });
 
+test('one that is killed before it has read that it may start ends too', async () => {
+  const commands = Array.from({ length: 8 }, () => prepareCommand(['sleep', '60']));
+  for (const command of commands) {
+    command.go();
+    command.signal('SIGKILL');
+  }
+  const ends = await Promise.all(commands.map(({ ended }) => ended));
+  expect(ends.map(({ signal }) => signal)).toEqual(commands.map(() => 'SIGKILL'));
+});
+
 test.each([
   ['interrupted', 'SIGINT'],
   ['terminated', 'SIGTERM'],

@@ -53,6 +53,8 @@ export function prepareCommand(command: readonly string[]): PreparedCommand {
   const { pid } = child;
   if (pid === undefined) throw new RmapError('environment', '/bin/sh could not be started');
   const gate = child.stdio[3];
+  // A stub that is killed before it has read the line breaks the pipe; `ended` tells of it.
+  gate?.on('error', () => {});
   const ended = new Promise<CommandEnd>((resolve) => {
     child.on('exit', (code, signal) =>
       resolve({ exitCode: code ?? undefined, signal: signal ?? undefined }),
