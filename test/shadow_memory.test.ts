@@ -168,6 +168,22 @@ describe('the content invariant is silent', () => {
     expect(problems).toEqual([]);
   });
 
+  test.each(['fixed', 'fixed|dontunmap'])('about a move that fails half-way: %s', (flags) => {
+    const script = new Script();
+    const problems = script.run(
+      { op: 'mmap', p: 0, at: 0, n: 20, prot: 'rw', flags: 'private|anon' },
+      { op: 'uffd_register', p: 0, at: 19, n: 1, mode: 'wp', features: 'sigbus' },
+      { op: 'write', p: 0, at: 0, n: 1, v: 5 },
+      { op: 'mmap', p: 0, at: 100, n: 1, prot: 'rw', flags: 'shared|anon' },
+      { op: 'mremap', p: 0, at: 0, n: 20, new: 20, to: 100, flags },
+      { op: 'fork', p: 0, c: 1 },
+      { op: 'write', p: 0, at: 100, n: 1, v: 6 },
+    );
+    expect(problems).toEqual([]);
+    // The page was moved before the move failed, so it is private now.
+    expect(script.machine.apply({ op: 'read', p: 1, at: 100, n: 1 }).vals).toEqual([[5, 1]]);
+  });
+
   test('about what a process advises away from itself', () => {
     const found = new Script().run(
       ...WRITTEN,

@@ -1,3 +1,4 @@
+import { isUffdArmed } from '../../kernel/uffd/context.js';
 import type { Machine } from '../../kernel/machine.js';
 import type { Operation, OperationResult } from '../../kernel/operation.js';
 import { findVma } from '../../kernel/vm/mm.js';
@@ -66,7 +67,7 @@ export class ShadowMemory {
         break;
       case 'mremap':
         if (isDone) remap(mm, operation, result.ret);
-        else this.remapBegun(mm, operation);
+        else this.remapBegun(mm, operation, result.err);
         break;
       case 'madvise':
         this.advise(mm, operation, isDone);
@@ -330,20 +331,28 @@ export class ShadowMemory {
 
   /**
    * A move of several mappings that failed at one of them: those before it are moved. Where their
-   * places stay mapped it cannot be seen how far that came.
+   * places stay mapped it cannot be seen how far that came, but what is registered stops it.
    */
-  private remapBegun(mm: ShadowMm, operation: Extract<Operation, { op: 'mremap' }>): void {
+  private remapBegun(
+    mm: ShadowMm,
+    operation: Extract<Operation, { op: 'mremap' }>,
+    err: string | undefined,
+  ): void {
     const { p, at, n, to, flags } = operation;
     if (to === undefined || n !== operation.new || !flags.includes('fixed')) return;
-    if (flags.includes('dontunmap')) {
+    const isKept = flags.includes('dontunmap');
+    if (isKept && err !== 'EFAULT') {
       this.move(mm, { at, n, to }, false);
       return;
     }
     const { kernel, regionStart } = this.machine;
     const start = at + regionStart;
-    const left = kernel.processes.get(p)?.mm.vmas.find(({ end }) => end > start);
-    const moved = left === undefined ? n : Math.min(n, Math.max(0, left.start - start));
-    mm.move(at, moved, to, moved, false);
+    const vmas = kernel.processes.get(p)?.mm.vmas.filter(({ end }) => end > start) ?? [];
+    const stop = isKept ? vmas.find((vma) => isUffdArmed(vma)) : vmas[0];
+    // Nothing is registered: it was the first that failed.
+    if (isKept && stop === undefined) return;
+    const moved = stop === undefined ? n : Math.min(n, Math.max(0, stop.start - start));
+    mm.move(at, moved, to, moved, isKept);
   }
 
   /**
