@@ -3,7 +3,6 @@ import { addCachePage } from '../file/alloc_cache.js';
 import { addNewCacheFolio, attachBuffers, findCachedPage } from '../file/page_cache.js';
 import { shmemGetPage } from '../file/shmem.js';
 import type { Kernel } from '../kernel.js';
-import { fileRefaultFlags } from '../reclaim/workingset.js';
 import { canInterleave, type Op } from '../op/prims.js';
 import { folioGet, folioPageCount, folioPut, pageIsPoisoned } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
@@ -143,7 +142,7 @@ function* getFilePage(kernel: Kernel, vma: Vma, mapping: AddressSpace, index: nu
   const to = Math.min(mapping.sizePages, end);
   for (let page = from; page < to; page += 1) {
     if (findCachedPage(mapping, page) !== NIL) continue;
-    addNewCacheFolio(kernel, mapping, page, 0, vma.mm.memcg, fileRefaultFlags(mapping, page));
+    addNewCacheFolio(kernel, mapping, page, 0, vma.mm.memcg);
   }
   const read = findCachedPage(mapping, index);
   return read === NIL ? yield* addCachePage(kernel, mapping, index, vma.mm.memcg) : read;

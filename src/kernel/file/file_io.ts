@@ -1,6 +1,5 @@
 import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
-import { fileRefaultFlags } from '../reclaim/workingset.js';
 import type { Op } from '../op/prims.js';
 import { folioMarkAccessed } from '../phys/mark_accessed.js';
 import { PG_DIRTY, PG_REFERENCED } from '../phys/page_flags.js';
@@ -35,6 +34,8 @@ export function* writeFile(
     // One call a page: what is allocated for it sees the size so far.
     mapping.sizePages = Math.max(mapping.sizePages, page + 1);
     const cached = findCachedPage(mapping, page);
+    // What is written anew was not needed for what it held.
+    mapping.evicted.delete(page);
     const pfn = isTmp
       ? cached === NIL
         ? yield* addCachePage(kernel, mapping, page, 0)
@@ -99,8 +100,6 @@ function readDiskPage(kernel: Kernel, mapping: AddressSpace, page: number): void
   for (let next = page; next < end; next += 1) {
     if (findCachedPage(mapping, next) !== NIL) continue;
     const isMarked = page === 0 && next === 1;
-    const refault = fileRefaultFlags(mapping, next);
-    const added = addNewCacheFolio(kernel, mapping, next, 0, 0, refault);
-    if (added !== NIL && isMarked) mapping.readIn.add(next);
+    if (addNewCacheFolio(kernel, mapping, next, 0, 0) !== NIL && isMarked) mapping.readIn.add(next);
   }
 }

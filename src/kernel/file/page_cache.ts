@@ -2,6 +2,7 @@ import { NIL } from '../../base/units.js';
 import type { Kernel } from '../kernel.js';
 import { folioAlloc, folioPageCount, folioPut, setFileMapping } from '../phys/folio.js';
 import { PG_DIRTY, PG_PRIVATE, PG_SWAPBACKED } from '../phys/page_flags.js';
+import { noteFileRefault } from '../reclaim/workingset.js';
 import { AddressSpace, isShmem, type FileKind } from '../vm/address_space.js';
 import type { FileId } from '../operation.js';
 
@@ -24,7 +25,8 @@ export function findCachedPage(mapping: AddressSpace, index: number): number {
 
 /**
  * Puts a new folio of 2^order pages into the cache at an aligned index. Contents start as zero for
- * shmem and as the disk's for other files. Returns the head pfn or NIL.
+ * shmem and as the disk's for other files. One that reclaim took from the cache is active if it
+ * comes back soon. Returns the head pfn or NIL. @kernel filemap_add_folio
  */
 export function addNewCacheFolio(
   kernel: Kernel,
@@ -32,7 +34,6 @@ export function addNewCacheFolio(
   index: number,
   order: number,
   memcg: number,
-  refault = 0,
 ): number {
   const head = folioAlloc(kernel, order, memcg);
   if (head === NIL) return NIL;
@@ -41,11 +42,10 @@ export function addNewCacheFolio(
   // The allocation's own reference becomes the first of the cache's.
   memory.refcount[head] += pages - 1;
   if (isShmem(mapping)) memory.flags[head] |= PG_SWAPBACKED;
-  memory.flags[head] |= refault;
   setFileMapping(kernel, head, mapping, index);
+  noteFileRefault(kernel, mapping, head, index);
   for (let i = 0; i < pages; i += 1) {
     mapping.pages.set(index + i, head + i);
-    mapping.evicted.delete(index + i);
     const onDisk = mapping.disk.get(index + i);
     if (onDisk !== undefined) memory.content[head + i] = onDisk;
   }

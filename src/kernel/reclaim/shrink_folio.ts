@@ -1,7 +1,6 @@
 import { PMD_ORDER } from '../../base/units.js';
 import { removeCacheFolio } from '../file/page_cache.js';
 import type { Kernel } from '../kernel.js';
-import { evictionNote } from './workingset.js';
 import type { Op } from '../op/prims.js';
 import { folioTrylock, folioUnlock } from '../phys/folio_lock.js';
 import {
@@ -40,6 +39,7 @@ import { isShmem } from '../vm/address_space.js';
 import { folioCheckReferences, type References } from './references.js';
 import type { ShrinkBatch } from './shrink_control.js';
 import { splitIsolated } from './split_isolated.js';
+import { noteFileEviction } from './workingset.js';
 
 /**
  * `freed`: no references are left and the folio is to be freed. `again`: it was split, and its
@@ -195,9 +195,7 @@ function freeze(kernel: Kernel, head: number, reclaimer: number): Outcome {
     noteEviction(kernel, head, reclaimer);
     deleteFromSwapCache(kernel, head);
   } else if (mapping !== undefined) {
-    if (!isShmem(mapping)) {
-      mapping.evicted.set(kernel.memory.index[head], evictionNote(flags[head], reclaimer));
-    }
+    if (!isShmem(mapping)) noteFileEviction(kernel, mapping, head, reclaimer);
     removeCacheFolio(kernel, mapping, head);
   }
   refcount[head] = 0;

@@ -1,4 +1,5 @@
 /** What is remembered of an evicted folio, and what that means when it comes back (spec 98 §6.7). */
+import type { Kernel } from '../kernel.js';
 import { PG_ACTIVE, PG_WORKINGSET } from '../phys/page_flags.js';
 import type { AddressSpace } from '../vm/address_space.js';
 
@@ -26,7 +27,26 @@ export function refaultFlags(note: number): number {
   return (note & NOTE_WORKINGSET) === 0 ? PG_ACTIVE : PG_ACTIVE | PG_WORKINGSET;
 }
 
-/** The same for a page that is read into the cache of a disk file. */
-export function fileRefaultFlags(mapping: AddressSpace, index: number): number {
-  return refaultFlags(mapping.evicted.get(index) ?? 0);
+/** Remembers that a folio is taken from the cache of a disk file. */
+export function noteFileEviction(
+  kernel: Kernel,
+  mapping: AddressSpace,
+  head: number,
+  reclaimer: number,
+): void {
+  const note = evictionNote(kernel.memory.flags[head], reclaimer);
+  if (note !== 0) mapping.evicted.set(kernel.memory.index[head], note);
+}
+
+/** A folio comes into the cache of a file. */
+export function noteFileRefault(
+  kernel: Kernel,
+  mapping: AddressSpace,
+  head: number,
+  index: number,
+): void {
+  const note = mapping.evicted.get(index);
+  if (note === undefined) return;
+  kernel.memory.flags[head] |= refaultFlags(note);
+  mapping.evicted.delete(index);
 }

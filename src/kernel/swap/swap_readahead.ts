@@ -2,7 +2,6 @@ import { NIL, tableEnd, tableStart } from '../../base/units.js';
 import { allocUserFolio } from '../fault/alloc.js';
 import { addNewCacheFolio, findCachedPage } from '../file/page_cache.js';
 import type { Kernel } from '../kernel.js';
-import { fileRefaultFlags } from '../reclaim/workingset.js';
 import type { Op } from '../op/prims.js';
 import { folioPut } from '../phys/folio.js';
 import { PG_SWAPBACKED } from '../phys/page_flags.js';
@@ -118,8 +117,7 @@ export function* swapinWalk(kernel: Kernel, vma: Vma, start: number, end: number
     const last = Math.min(linearPageIndex(vma, end), mapping.sizePages);
     for (let index = linearPageIndex(vma, start); index < last; index += 1) {
       if (findCachedPage(mapping, index) !== NIL) continue;
-      const refault = fileRefaultFlags(mapping, index);
-      if (addNewCacheFolio(kernel, mapping, index, 0, vma.mm.memcg, refault) === NIL) break;
+      if (addNewCacheFolio(kernel, mapping, index, 0, vma.mm.memcg) === NIL) break;
     }
     return 0;
   }
