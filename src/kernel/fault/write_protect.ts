@@ -9,10 +9,10 @@ import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap, folioRemoveRmapPtes } from '../rmap/folio_rmap.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
-import { handleUserfault, isUserfaultWp } from '../uffd/userfault.js';
+import { handleUserfault, isUserfaultProtected, isUserfaultWp } from '../uffd/userfault.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
-import { VM_SHARED, VM_UFFD_WP } from '../vm/vm_flags.js';
+import { VM_SHARED } from '../vm/vm_flags.js';
 import { allocUserFolio } from './alloc.js';
 import { vmfAnonPrepare } from './anon_prepare.js';
 import { FAULT_UNSHARE, VM_FAULT_OOM } from './fault_flags.js';
@@ -32,9 +32,7 @@ export function* doWpPage(
 ): Op<number> {
   const { memory, pageTables } = kernel;
   const isUnshare = (faultFlags & FAULT_UNSHARE) !== 0;
-  // In a VMA that is registered for this no more, the mark means nothing, and stays.
-  const isWatched = (vma.flags & VM_UFFD_WP) !== 0;
-  if (!isUnshare && isWatched && (pageTables.flags[entry] & PTE_UFFD_WP) !== 0) {
+  if (!isUnshare && isUserfaultProtected(vma, pageTables.flags[entry])) {
     if (isUserfaultWp(vma)) return handleUserfault(vma);
     // In asynchronous mode the write itself resolves the protection.
     pageTables.flags[entry] &= ~PTE_UFFD_WP;

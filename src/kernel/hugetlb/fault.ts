@@ -22,7 +22,12 @@ import {
   PTE_YOUNG,
 } from '../pgtable/pte.js';
 import { hugetlbAddFileRmap, hugetlbAddNewAnonRmap } from '../rmap/folio_rmap.js';
-import { handleUserfault, isUserfaultMissing, isUserfaultWp } from '../uffd/userfault.js';
+import {
+  handleUserfault,
+  isUserfaultMissing,
+  isUserfaultProtected,
+  isUserfaultWp,
+} from '../uffd/userfault.js';
 import type { AddressSpace } from '../vm/address_space.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
 import { VM_MAYSHARE, VM_SHARED, VM_UFFD_WP } from '../vm/vm_flags.js';
@@ -57,8 +62,7 @@ export function* hugetlbFault(
   }
   const wants = faultFlags & (FAULT_WRITE | FAULT_UNSHARE);
   if (wants !== 0 && (pte & PTE_WRITE) === 0) {
-    const isWatched = (vma.flags & VM_UFFD_WP) !== 0 && (pte & PTE_UFFD_WP) !== 0;
-    if (wants === FAULT_WRITE && isWatched) {
+    if (wants === FAULT_WRITE && isUserfaultProtected(vma, pte)) {
       if (isUserfaultWp(vma)) return handleUserfault(vma);
       flags[entry] &= ~PTE_UFFD_WP;
     }

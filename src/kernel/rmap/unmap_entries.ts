@@ -28,6 +28,7 @@ import {
   PTE_YOUNG,
 } from '../pgtable/pte.js';
 import { folioSwapEntry, swapDuplicate, swapFree } from '../swap/swap_cache.js';
+import { isUserfaultProtected } from '../uffd/userfault.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS } from '../vm/mm.js';
 import type { Vma } from '../vm/vma.js';
 import { VM_DROPPABLE, VM_UFFD_MISSING, VM_UFFD_WP } from '../vm/vm_flags.js';
@@ -61,8 +62,7 @@ export function unmapEntries(kernel: Kernel, head: number, vma: Vma, arg: UnmapA
   const bits = clearEntries(kernel, vma, arg, entry, count);
   if ((bits & PTE_DIRTY) !== 0) memory.flags[head] |= PG_DIRTY;
   // What a file VMA protects stays protected while nothing is mapped.
-  const leavesMarker =
-    vma.file !== undefined && (vma.flags & VM_UFFD_WP) !== 0 && (pte & PTE_UFFD_WP) !== 0;
+  const leavesMarker = vma.file !== undefined && isUserfaultProtected(vma, pte);
   let replacement = leavesMarker ? KIND_MARKER : 0;
   let payload = leavesMarker ? MARKER_UFFD_WP : pfn;
   if (isPoisoned && (arg.flags & TTU_HWPOISON) !== 0) {

@@ -9,15 +9,19 @@ import { folioPut } from '../phys/folio.js';
 import { folioAddLruVma } from '../phys/mlock.js';
 import { PG_ANON_EXCLUSIVE, PG_SWAPCACHE } from '../phys/page_flags.js';
 import { depositTable } from '../pgtable/deposit.js';
-import { PTE_DIRTY, PTE_LEAF, PTE_SPECIAL, PTE_UFFD_WP, PTE_YOUNG } from '../pgtable/pte.js';
+import { PTE_DIRTY, PTE_LEAF, PTE_SPECIAL, PTE_YOUNG } from '../pgtable/pte.js';
 import { pageTablesSettled } from '../pgtable/settled.js';
 import { folioAddNewAnonRmap, folioMoveAnonRmap } from '../rmap/folio_rmap.js';
 import { flushTlbRange } from '../rmap/tlb_model.js';
 import { folioFreeSwap } from '../swap/swap_cache.js';
-import { handleUserfault, isUserfaultMissing, isUserfaultWp } from '../uffd/userfault.js';
+import {
+  handleUserfault,
+  isUserfaultMissing,
+  isUserfaultProtected,
+  isUserfaultWp,
+} from '../uffd/userfault.js';
 import { MM_ANONPAGES } from '../vm/mm.js';
 import { isAnonymous, type Vma } from '../vm/vma.js';
-import { VM_UFFD_WP } from '../vm/vm_flags.js';
 import { allowableAnonOrders, blockFitsVma } from './anon_order.js';
 import { deferredSplitFolio } from './deferred.js';
 import { hugeZeroFolio } from './huge_zero.js';
@@ -105,8 +109,7 @@ export function* doHugePmdWrite(
 ): Op<number> {
   const { memory, pageTables } = kernel;
   const isWrite = (faultFlags & FAULT_WRITE) !== 0;
-  const isWatched = (vma.flags & VM_UFFD_WP) !== 0;
-  if (isWrite && isWatched && (pageTables.flags[pmd] & PTE_UFFD_WP) !== 0) {
+  if (isWrite && isUserfaultProtected(vma, pageTables.flags[pmd])) {
     if (isUserfaultWp(vma)) return handleUserfault(vma);
     // In asynchronous mode the write resolves the protection of its own page only.
     return splitAndFallBack(kernel, vma, vpn, pmd);

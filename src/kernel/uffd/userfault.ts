@@ -1,6 +1,7 @@
 import { VM_FAULT_SIGBUS, VM_FAULT_USERFAULT } from '../fault/fault_flags.js';
 import { findCachedPage } from '../file/page_cache.js';
 import { NIL } from '../../base/units.js';
+import { PTE_UFFD_WP } from '../pgtable/pte.js';
 import { isShmem } from '../vm/address_space.js';
 import { linearPageIndex, type Vma } from '../vm/vma.js';
 import { VM_UFFD_MISSING, VM_UFFD_WP } from '../vm/vm_flags.js';
@@ -22,6 +23,14 @@ export function isUserfaultMissing(vma: Vma, vpn: number): boolean {
   const tracksHoles = isShmem(mapping) || mapping.kind === 'hugetlb';
   if (!tracksHoles || index >= mapping.sizePages) return false;
   return findCachedPage(mapping, index) === NIL && !mapping.swapped.has(index);
+}
+
+/**
+ * Whether a userfaultfd protects what an entry with these flags maps: in a VMA that is registered
+ * for it no more the mark means nothing, and stays. @kernel userfaultfd_pte_wp
+ */
+export function isUserfaultProtected(vma: Vma, pte: number): boolean {
+  return (vma.flags & VM_UFFD_WP) !== 0 && (pte & PTE_UFFD_WP) !== 0;
 }
 
 /** Whether a write to a protected entry of the VMA is an event. @kernel userfaultfd_wp_async */
