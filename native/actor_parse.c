@@ -115,11 +115,11 @@ static const struct {
   const char *key;
   size_t offset;
   size_t room; /* of text; 0: a number */
-} op_fields[] = {NUMBER(p),       NUMBER(c),  NUMBER(q),           NUMBER(at), NUMBER(n),
-                 NUMBER(to),      NUMBER(new), NUMBER(off),        NUMBER(id), NUMBER(v),
-                 NUMBER(onfault), NUMBER(on), NUMBER(allow_holes), NUMBER(ms), NUMBER(scans),
-                 NUMBER(file),    NUMBER(wp), TEXT(mode), TEXT(features), TEXT(prot), TEXT(flags),         TEXT(advice), TEXT(kind),
-                 TEXT(path),      TEXT(value)};
+} op_fields[] = {NUMBER(p),       NUMBER(c),      NUMBER(q),           NUMBER(at),   NUMBER(n),
+                 NUMBER(to),      NUMBER(new),    NUMBER(off),         NUMBER(id),   NUMBER(v),
+                 NUMBER(onfault), NUMBER(on),     NUMBER(allow_holes), NUMBER(ms),   NUMBER(scans),
+                 NUMBER(file),    NUMBER(wp),     TEXT(prot),          TEXT(flags),  TEXT(advice),
+                 TEXT(kind),      TEXT(mode),     TEXT(features),      TEXT(path),   TEXT(value)};
 
 static int set_field(struct operation *operation, const char *key, const char *value) {
   for (size_t i = 0; i < sizeof op_fields / sizeof *op_fields; i++) {

@@ -80,7 +80,7 @@ export interface RecordReport {
   readonly events: number;
   readonly lostEvents: number;
   readonly rawBytes: number;
-  /** Raw bytes that could not be written: the disk was full, say. Their events are missing at the end. */
+  /** Raw bytes that could not be written: their events are missing at the end. */
   readonly unwrittenBytes: number;
   /** Why; `undefined` if everything was written. */
   readonly writeFailure: WriteFailure | undefined;

@@ -1,5 +1,6 @@
 import { PMD_ORDER } from '../base/units.js';
 import type { Machine } from '../kernel/machine.js';
+import { isSwapPte } from '../kernel/swap/swap_pte.js';
 import type { Mm } from '../kernel/vm/mm.js';
 import { isInternedWord, wordRow } from '../trace/event.js';
 import type { Recording } from '../trace/recording.js';
@@ -8,7 +9,6 @@ import { anonymousPageAt, NO_PAGE } from './mapped_page.js';
 import { KsmMerges } from './ksm_merges.js';
 import { MigrationEntries } from './migration_entries.js';
 import { MmWords } from './mm_words.js';
-import { isSwapPte } from '../kernel/swap/swap_pte.js';
 import { PageIdentity, type PagePlace } from './page_identity.js';
 import type { StepQueue } from './steps.js';
 

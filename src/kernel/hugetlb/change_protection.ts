@@ -18,7 +18,8 @@ import { hugeOrderOf } from './reserve.js';
 
 /**
  * mprotect of the huge entries of [start, end). A private entry never becomes writable by it, nor a
- * shared one that a userfaultfd watches: the next write takes a fault (spec 98 §10). @kernel hugetlb_change_protection
+ * shared one that a userfaultfd watches: the next write takes a fault (spec 98 §10).
+ * @kernel hugetlb_change_protection
  */
 export function changeHugetlbProtection(
   kernel: Kernel,

@@ -11,9 +11,9 @@ import { vmaStartWrite } from '../vm/vma_lock.js';
 import type { AnonVma } from './anon_vma_types.js';
 
 /**
- * Locks all VMAs of the mm, and all i_mmap and anon_vma locks that any of them uses: hugetlb
- * mappings, other mappings, anon_vma roots. The mmap lock is held for write. Returns false, with nothing held, if
- * a signal interrupted. @kernel mm_take_all_locks
+ * Locks all VMAs of the mm, then everything that a walk to any of them would lock: hugetlb
+ * mappings, other mappings, anon_vma roots. The mmap lock is held for write. Returns false, with no
+ * mapping or anon_vma held, if a signal interrupted. @kernel mm_take_all_locks
  */
 export function* mmTakeAllLocks(mm: Mm, mutex: RwSem, isSignalled: () => boolean): Op<boolean> {
   if (mm.mmapLock.writers === 0) fail(`all locks of mm ${mm.id} are taken without its mmap lock`);

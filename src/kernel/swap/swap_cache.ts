@@ -222,8 +222,7 @@ function evictToSlot(
   memory.refcount[head] = 0;
 }
 
-/**
- * A folio comes back from a slot. */
+/** A folio comes back from a slot. */
 export function noteRefault(kernel: Kernel, head: number, device: SwapDevice, slot: number): void {
   kernel.memory.flags[head] |= refaultFlags(device.notes[slot]);
 }

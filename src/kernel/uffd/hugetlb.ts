@@ -25,8 +25,8 @@ export function isHugeAligned(vma: Vma, start: number, end: number): boolean {
 }
 
 /**
- * Sets or clears the write protection of whole huge pages. One that is resolved, protected or not, becomes
- * writable with the next write only. @kernel hugetlb_change_protection
+ * Sets or clears the write protection of whole huge pages. One that is resolved, protected or not,
+ * becomes writable with the next write only. @kernel hugetlb_change_protection
  */
 export function changeHugetlbUffdWp(
   kernel: Kernel,

@@ -21,8 +21,8 @@ export function guardedStart(vma: Vma): number {
 
 /**
  * Extends a growsdown VMA down to page `vpn`, which lies below it and above the VMA before it;
- * pages between stay empty. The mmap lock is held for write. Returns 0, or -ENOMEM if the stack would be too
- * long or too near to what is mapped below (spec 97 §6.4). @kernel expand_downwards
+ * pages between stay empty. The mmap lock is held for write. Returns 0, or -ENOMEM if the stack
+ * would be too long or too near to what is mapped below (spec 97 §6.4). @kernel expand_downwards
  */
 export function* expandDownwards(kernel: Kernel, vma: Vma, vpn: number): Op<number> {
   const { mm } = vma;

@@ -24,7 +24,7 @@ import {
 import { findVma, type Mm } from './mm.js';
 import type { Vma } from './vma.js';
 
-/** Names of the two words that are read without a lock. */
+/** The word that readers look at without a lock. */
 const MM_LOCK_SEQUENCE = 'mm_lock_seq';
 
 /** Takes the mmap lock for write; VMAs can be locked now. @kernel mmap_write_lock */
