@@ -24,6 +24,7 @@ import {
   THP_MODES,
   type Mode,
   type Weighted,
+  USERFAULTS,
 } from './mode_parts.js';
 import * as system from './system_actions.js';
 import * as userfault from './userfault_actions.js';
@@ -122,10 +123,7 @@ export const ENGINE_MODES = {
       ...HOLDERS,
       [3, access.fill],
       [4, userfault.registerAny],
-      [1, userfault.unregister],
-      [6, userfault.protect],
-      [6, userfault.copy],
-      [3, userfault.zero],
+      ...USERFAULTS,
       [2, access.moveByUserfault],
       [2, mapping.mapFile],
       [1, mapping.mapShared],

@@ -3,6 +3,7 @@ import * as access from './access_actions.js';
 import * as mapping from './mapping_actions.js';
 import type { Action } from './mapping_actions.js';
 import * as system from './system_actions.js';
+import * as userfault from './userfault_actions.js';
 import type { FileFacts, Space, World } from './world.js';
 
 /** Actions with their weights. */
@@ -186,4 +187,12 @@ export const OUT: Weighted = [
   [12, access.advise(['pageout'])],
   [1, access.advise(['willneed'])],
   [1, access.advise(['cold', 'free'])],
+];
+
+/** What a userfaultfd is used for once something is registered. */
+export const USERFAULTS: Weighted = [
+  [1, userfault.unregister],
+  [6, userfault.protect],
+  [6, userfault.copy],
+  [3, userfault.zero],
 ];

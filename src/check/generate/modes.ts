@@ -31,6 +31,7 @@ import {
   startMergeable,
   swapMode,
   THP_MODES,
+  USERFAULTS,
 } from './mode_parts.js';
 import type { Mode } from './mode_parts.js';
 import * as system from './system_actions.js';
@@ -295,10 +296,7 @@ const LIVE_MODES = {
       ...HOLDERS,
       [3, access.fill],
       [4, userfault.register],
-      [1, userfault.unregister],
-      [6, userfault.protect],
-      [6, userfault.copy],
-      [3, userfault.zero],
+      ...USERFAULTS,
       [2, mapping.mapFile],
       [1, mapping.mapShared],
       [2, access.advise(['pageout'])],
