@@ -31,13 +31,13 @@ export class ReplayFiles implements CallFiles {
     if (call.name === 'openat' || call.name === 'open') {
       process.files.set(returned, known(this.make('tmp', UNKNOWN_LENGTH_PAGES)));
     } else if (call.name === 'memfd_create') {
-      process.files.set(returned, known(this.make(memfdKind(call.args[1] ?? 0), 0)));
+      process.files.set(returned, known(this.make(memoryKind(call.args[1] ?? 0, MFD_HUGETLB), 0)));
     } else if (call.name === 'close') {
       process.files.delete(call.args[0] ?? -1);
     } else if (call.name === 'shmget') {
       if (this.segments.has(returned)) return;
       const lengthPages = pagesOf(call.args[1] ?? 0);
-      const kind = segmentKind(call.args[2] ?? 0);
+      const kind = memoryKind(call.args[2] ?? 0, SHM_HUGETLB);
       this.segments.set(returned, { file: this.make(kind, lengthPages), lengthPages });
     }
   }
@@ -97,15 +97,9 @@ export class ReplayFiles implements CallFiles {
   }
 }
 
-/** Kind of a file that memfd_create makes with some flags. */
-function memfdKind(flags: number): ReplayFileKind {
-  if ((flags & MFD_HUGETLB) === 0) return 'memfd';
-  return isGigantic(flags) ? 'memfd_hugetlb1g' : 'memfd_hugetlb';
-}
-
-/** The same for a System V segment. */
-function segmentKind(flags: number): ReplayFileKind {
-  if ((flags & SHM_HUGETLB) === 0) return 'memfd';
+/** Kind of a file in memory that a call makes, whose flag for hugetlb is `hugetlbFlag`. */
+function memoryKind(flags: number, hugetlbFlag: number): ReplayFileKind {
+  if ((flags & hugetlbFlag) === 0) return 'memfd';
   return isGigantic(flags) ? 'memfd_hugetlb1g' : 'memfd_hugetlb';
 }
 
